@@ -1,0 +1,481 @@
+#include "faiss_qbnorm/IndexQBNorm.h"
+
+#include <faiss/IndexHNSW.h>
+#include <faiss/IndexPreTransform.h>
+#include <faiss/impl/AuxIndexStructures.h>
+#include <faiss/impl/FaissException.h>
+#include <faiss/impl/IDSelector.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/faiss/base_gallery.h"
+#include "faiss_qbnorm/faiss/scan_ivf.h"
+#include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/make_engine.h"
+#include "faiss_qbnorm/search.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+// Users of FAISS catch FaissException.
+template <class Call>
+auto as_faiss(Call call) {
+    try {
+        return call();
+    } catch (const Error& problem) {
+        throw faiss::FaissException(problem.what());
+    }
+}
+
+Metric metric_of(const faiss::Index& index) {
+    if (index.metric_type == faiss::METRIC_INNER_PRODUCT) {
+        return Metric::inner_product;
+    }
+    require(index.metric_type == faiss::METRIC_L2,
+            "the base index's metric is neither inner product nor L2, which "
+            "are the two that can be normalised");
+    return Metric::l2;
+}
+
+/// The index behind any IndexPreTransform, and queries and parameters as it
+/// takes them.
+class Unwrapped {
+  public:
+    Unwrapped(const faiss::Index& base, const MatrixView& queries,
+              const faiss::SearchParameters* params)
+        : index_(&base), queries_(queries), params_(params) {
+        while (const auto* pre =
+                   dynamic_cast<const faiss::IndexPreTransform*>(index_)) {
+            transform(*pre);
+            index_ = pre->index;
+            if (const auto* wrapped =
+                    dynamic_cast<const faiss::SearchParametersPreTransform*>(
+                        params_)) {
+                params_ = wrapped->index_params;
+            }
+        }
+    }
+
+    const faiss::Index& index() const { return *index_; }
+    const MatrixView& queries() const { return queries_; }
+    const faiss::SearchParameters* params() const { return params_; }
+
+  private:
+    void transform(const faiss::IndexPreTransform& pre) {
+        const float* result = pre.apply_chain(queries_.rows, queries_.data);
+        if (result != queries_.data) owned_.reset(result);
+        queries_ = {result, queries_.rows, static_cast<int>(pre.index->d)};
+    }
+
+    const faiss::Index* index_;
+    MatrixView queries_;
+    const faiss::SearchParameters* params_;
+    std::unique_ptr<const float[]> owned_;
+};
+
+/// A flat base's rows that a selector lets pass, in blocks.
+void for_each_selected_block(const MatrixView& vectors,
+                             const faiss::IDSelector& selector,
+                             const BlockVisitor& visit) {
+    const idx_t step = default_block_rows(vectors.d);
+    std::vector<float> rows;
+    std::vector<idx_t> labels;
+    const auto flush = [&] {
+        const auto n = static_cast<idx_t>(labels.size());
+        if (n > 0) visit({{rows.data(), n, vectors.d}, 0, labels.data()});
+        rows.clear();
+        labels.clear();
+    };
+    for (idx_t i = 0; i < vectors.rows; i++) {
+        if (!selector.is_member(i)) continue;
+        rows.insert(rows.end(), vectors.row(i), vectors.row(i + 1));
+        labels.push_back(i);
+        if (static_cast<idx_t>(labels.size()) == step) flush();
+    }
+    flush();
+}
+
+idx_t candidates_of(const faiss::Index& index, idx_t k, float k_factor,
+                    idx_t min_candidates) {
+    require(std::isfinite(k_factor) && k_factor >= 1, "k_factor is ", k_factor,
+            " but must be at least 1");
+    const double wanted = std::ceil(static_cast<double>(k) * k_factor);
+    idx_t candidates = std::max<idx_t>(min_candidates, k);
+    if (const auto* hnsw = dynamic_cast<const faiss::IndexHNSW*>(&index)) {
+        candidates = std::max<idx_t>(candidates, hnsw->hnsw.efSearch);
+    }
+    if (wanted >= static_cast<double>(index.ntotal)) return index.ntotal;
+    candidates = std::max(candidates, static_cast<idx_t>(wanted));
+    return std::min<idx_t>(candidates, index.ntotal);
+}
+
+void rerank_base_search(const Engine& engine, const BoundTable& table,
+                        Method method, const Unwrapped& base, Metric metric,
+                        idx_t candidates, idx_t k, const Answers& answers) {
+    const MatrixView& queries = base.queries();
+    const idx_t batch = query_batch(candidates);
+    std::vector<float> scores;
+    std::vector<idx_t> labels;
+    for (idx_t first = 0; first < queries.rows; first += batch) {
+        const idx_t n = std::min(batch, queries.rows - first);
+        scores.resize(n * candidates);
+        labels.resize(n * candidates);
+        base.index().search(n, queries.row(first), candidates, scores.data(),
+                            labels.data(), base.params());
+        if (metric == Metric::l2) {
+            for (float& score : scores) score = -score;
+        }
+        engine.rerank(table, method,
+                      {n, candidates, scores.data(), labels.data()}, k,
+                      {answers.scores + first * k, answers.labels + first * k});
+    }
+}
+
+}  // namespace
+
+IndexQBNorm::IndexQBNorm(faiss::Index* base,
+                         std::shared_ptr<const Engine> engine)
+    : base_index(base), engine_(std::move(engine)) {
+    as_faiss([&] {
+        require(base != nullptr, "the base index is a null pointer");
+        metric_of(*base);
+        if (!engine_) engine_ = make_engine();
+    });
+    d = base->d;
+    metric_type = base->metric_type;
+    metric_arg = base->metric_arg;
+    verbose = base->verbose;
+    sync_with_base();
+}
+
+IndexQBNorm::~IndexQBNorm() {
+    if (own_fields) delete base_index;
+}
+
+void IndexQBNorm::sync_with_base() {
+    ntotal = base_index->ntotal;
+    is_trained = base_index->is_trained;
+}
+
+void IndexQBNorm::install(std::shared_ptr<const NormTable> table,
+                          std::unique_ptr<BoundTable> bound) {
+    table_ = std::move(table);
+    bound_table_ = std::move(bound);
+    bound_gallery_.reset();
+    bound_vectors_ = nullptr;
+    sync_with_base();
+    const auto flat = flat_vectors(*base_index);
+    if (!flat || !table_) return;
+    try {
+        bound_gallery_ = engine_->bind_gallery(table_->metric, {*flat});
+        bound_vectors_ = flat->data;
+    } catch (const std::bad_alloc&) {
+        // The index is whole without it: searches bind for themselves.
+    }
+}
+
+void IndexQBNorm::set_querybank(idx_t m, const float* bank,
+                                const float* gallery) {
+    as_faiss([&] {
+        const int dimension = static_cast<int>(d);
+        const MatrixView querybank{bank, m, dimension};
+        const BaseGallery stored(*base_index);
+        const MemoryGallery originals({gallery, base_index->ntotal, dimension});
+        FitOptions options;
+        options.normalization = normalization;
+        options.metric = metric_of(*base_index);
+        auto table = std::make_shared<const NormTable>(
+            gallery ? fit(*engine_, originals, querybank, options)
+                    : fit(*engine_, stored, querybank, options));
+        auto bound = engine_->bind_table(*table);
+        std::vector<float> kept(bank, bank + m * dimension);
+        bank_ = std::move(kept);
+        install(std::move(table), std::move(bound));
+    });
+}
+
+void IndexQBNorm::set_table(NormTable given) {
+    as_faiss([&] {
+        check_table_fits(given, base_index->ntotal, static_cast<int>(d),
+                         metric_of(*base_index));
+        const BaseGallery stored(*base_index);
+        if (is_lossless(*base_index)) {
+            std::uint64_t seen = 0;
+            stored.for_each_block(0, stored.size(), [&](const GalleryBlock& b) {
+                seen += fingerprint(b);
+            });
+            require(seen == given.fingerprint,
+                    "the base index does not hold the vectors that the table "
+                    "was fitted on (their fingerprints differ); fit the table "
+                    "with the index's own vectors");
+        }
+        auto table = std::make_shared<const NormTable>(std::move(given));
+        auto bound = engine_->bind_table(*table);
+        normalization = column_of(*table, Bank::querybank).normalization;
+        bank_.clear();
+        install(std::move(table), std::move(bound));
+    });
+}
+
+void IndexQBNorm::train(idx_t n, const float* x) {
+    base_index->train(n, x);
+    sync_with_base();
+}
+
+void IndexQBNorm::add(idx_t n, const float* x) {
+    if (!table_ || n == 0) {
+        base_index->add(n, x);
+        sync_with_base();
+        return;
+    }
+    as_faiss([&] {
+        require(!bank_.empty(),
+                "this index took a table without its querybank, so vectors "
+                "cannot be added; call set_querybank first");
+        require(base_index->is_trained, "the base index is not trained");
+        require(table_->gallery_size == base_index->ntotal,
+                "base_index was changed from outside; call set_querybank");
+        const int dimension = static_cast<int>(d);
+        const idx_t begin = base_index->ntotal;
+        FitOptions options;
+        options.normalization =
+            column_of(*table_, Bank::querybank).normalization;
+        options.metric = table_->metric;
+        options.begin = begin;
+        const MatrixView bank{
+            bank_.data(), static_cast<idx_t>(bank_.size()) / dimension,
+            dimension};
+        NormTable before = *table_;
+        before.gallery_size = begin + n;
+        const NormTable added = fit(
+            *engine_, MemoryGallery({x, n, dimension}, begin), bank, options);
+        const NormTable* parts[] = {&before, &added};
+        auto table = std::make_shared<const NormTable>(merge(parts));
+        auto bound = engine_->bind_table(*table);
+        base_index->add(n, x);
+        install(std::move(table), std::move(bound));
+    });
+}
+
+void IndexQBNorm::reset() {
+    as_faiss([&] {
+        std::shared_ptr<const NormTable> table;
+        std::unique_ptr<BoundTable> bound;
+        if (!bank_.empty()) {
+            FitOptions options;
+            options.normalization =
+                column_of(*table_, Bank::querybank).normalization;
+            options.metric = table_->metric;
+            const int dimension = static_cast<int>(d);
+            const MatrixView bank{
+                bank_.data(), static_cast<idx_t>(bank_.size()) / dimension,
+                dimension};
+            table = std::make_shared<const NormTable>(
+                fit(*engine_, MemoryGallery({nullptr, 0, dimension}), bank,
+                    options));
+            bound = engine_->bind_table(*table);
+        }
+        base_index->reset();
+        install(std::move(table), std::move(bound));
+    });
+}
+
+void IndexQBNorm::check_searchable() const {
+    require(table_ != nullptr,
+            "this index has no querybank; call set_querybank, or set "
+            "normalization.method = none for raw answers");
+    require(table_->gallery_size == base_index->ntotal, "base_index has ",
+            base_index->ntotal, " vectors but the table covers ",
+            table_->gallery_size,
+            "; add through IndexQBNorm or call set_querybank again");
+    check(normalization);
+    const Normalization& fitted =
+        column_of(*table_, Bank::querybank).normalization;
+    require(normalization.beta == fitted.beta &&
+                normalization.activation_k == fitted.activation_k,
+            "normalization has beta ", normalization.beta,
+            " and activation_k ", normalization.activation_k,
+            " but was fitted with ", fitted.beta, " and ",
+            fitted.activation_k, "; call set_querybank again");
+}
+
+void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
+                         idx_t* labels,
+                         const faiss::SearchParameters* params) const {
+    if (normalization.method == Method::none) {
+        base_index->search(n, x, k, distances, labels, params);
+        return;
+    }
+    as_faiss([&] {
+        require(k > 0, "k is ", k, " but must be at least 1");
+        check_searchable();
+        check_finite(MatrixView{x, n, static_cast<int>(d)}, "queries");
+        const Answers answers{distances, labels};
+        search_normalised(n, x, k, answers, params);
+        scores_to_distances(table_->metric, n * k, labels, distances);
+    });
+}
+
+void IndexQBNorm::search_normalised(
+    idx_t n, const float* x, idx_t k, const Answers& answers,
+    const faiss::SearchParameters* params) const {
+    const Metric metric = table_->metric;
+    const Method method = normalization.method;
+    const Unwrapped base(*base_index, {x, n, static_cast<int>(d)}, params);
+
+    if (const auto* ivf = scannable_ivf(base.index())) {
+        scan_ivf(*ivf, column_of(*table_, Bank::querybank), method,
+                 base.queries(), k, answers, base.params());
+        return;
+    }
+    const auto flat = flat_vectors(base.index());
+    if (!flat) {
+        rerank_base_search(
+            *engine_, *bound_table_, method, base, metric,
+            candidates_of(base.index(), k, k_factor, min_candidates), k,
+            answers);
+        return;
+    }
+    const faiss::IDSelector* selector =
+        base.params() ? base.params()->sel : nullptr;
+    const bool is_bound = bound_gallery_ && bound_vectors_ == flat->data;
+    const auto bound_here =
+        is_bound || selector ? nullptr : engine_->bind_gallery(metric, {*flat});
+    const idx_t batch = query_batch(k);
+    for (idx_t first = 0; first < n; first += batch) {
+        const idx_t last = std::min(first + batch, n);
+        const MatrixView queries = base.queries().slice(first, last);
+        ScanState state = begin_scan(last - first, k, true);
+        if (selector) {
+            for_each_selected_block(
+                *flat, *selector, [&](const GalleryBlock& block) {
+                    engine_->scan(*engine_->bind_gallery(metric, block),
+                                  bound_table_.get(), queries, state);
+                });
+        } else {
+            engine_->scan(is_bound ? *bound_gallery_ : *bound_here,
+                          bound_table_.get(), queries, state);
+        }
+        finish_scan(state, table_.get(), method,
+                    {answers.scores + first * k, answers.labels + first * k});
+        faiss::InterruptCallback::check();
+    }
+}
+
+// ---- what is the base's own ----
+
+void IndexQBNorm::assign(idx_t n, const float* x, idx_t* labels,
+                         idx_t k) const {
+    if (normalization.method == Method::none) {
+        base_index->assign(n, x, labels, k);
+    } else {
+        Index::assign(n, x, labels, k);
+    }
+}
+
+void IndexQBNorm::search_and_reconstruct(
+    idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
+    float* recons, const faiss::SearchParameters* params) const {
+    if (normalization.method == Method::none) {
+        base_index->search_and_reconstruct(n, x, k, distances, labels, recons,
+                                           params);
+    } else {
+        Index::search_and_reconstruct(n, x, k, distances, labels, recons,
+                                      params);
+    }
+}
+
+void IndexQBNorm::reconstruct(idx_t key, float* recons) const {
+    base_index->reconstruct(key, recons);
+}
+
+void IndexQBNorm::reconstruct_batch(idx_t n, const idx_t* keys,
+                                    float* recons) const {
+    base_index->reconstruct_batch(n, keys, recons);
+}
+
+void IndexQBNorm::reconstruct_n(idx_t i0, idx_t ni, float* recons) const {
+    base_index->reconstruct_n(i0, ni, recons);
+}
+
+void IndexQBNorm::compute_residual(const float* x, float* residual,
+                                   idx_t key) const {
+    base_index->compute_residual(x, residual, key);
+}
+
+void IndexQBNorm::compute_residual_n(idx_t n, const float* xs, float* residuals,
+                                     const idx_t* keys) const {
+    base_index->compute_residual_n(n, xs, residuals, keys);
+}
+
+size_t IndexQBNorm::sa_code_size() const { return base_index->sa_code_size(); }
+
+void IndexQBNorm::sa_encode(idx_t n, const float* x,
+                            std::uint8_t* bytes) const {
+    base_index->sa_encode(n, x, bytes);
+}
+
+void IndexQBNorm::sa_decode(idx_t n, const std::uint8_t* bytes,
+                            float* x) const {
+    base_index->sa_decode(n, bytes, x);
+}
+
+// ---- what would be wrong, or leave the table behind, once a bank is set ----
+
+void IndexQBNorm::require_raw(const char* call) const {
+    if (normalization.method == Method::none) return;
+    throw faiss::FaissException(
+        std::string(call) +
+        " has no normalised meaning here yet; set normalization.method = none "
+        "for the base's own, or use search");
+}
+
+void IndexQBNorm::require_no_table(const char* call) const {
+    if (!table_) return;
+    throw faiss::FaissException(
+        std::string(call) +
+        " would leave the normalisation behind the base; change base_index "
+        "itself, then call set_querybank again");
+}
+
+void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
+                               faiss::RangeSearchResult* result,
+                               const faiss::SearchParameters* params) const {
+    require_raw("range_search");
+    base_index->range_search(n, x, radius, result, params);
+}
+
+faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
+    require_raw("get_distance_computer");
+    return base_index->get_distance_computer();
+}
+
+void IndexQBNorm::add_with_ids(idx_t n, const float* x, const idx_t* xids) {
+    require_no_table("add_with_ids");
+    base_index->add_with_ids(n, x, xids);
+    sync_with_base();
+}
+
+size_t IndexQBNorm::remove_ids(const faiss::IDSelector& sel) {
+    require_no_table("remove_ids");
+    const size_t removed = base_index->remove_ids(sel);
+    sync_with_base();
+    return removed;
+}
+
+void IndexQBNorm::merge_from(faiss::Index& other, idx_t add_id) {
+    require_no_table("merge_from");
+    base_index->merge_from(other, add_id);
+    sync_with_base();
+}
+
+void IndexQBNorm::check_compatible_for_merge(const faiss::Index& other) const {
+    require_no_table("check_compatible_for_merge");
+    base_index->check_compatible_for_merge(other);
+}
+
+}  // namespace faiss_qbnorm

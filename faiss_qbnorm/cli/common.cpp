@@ -1,0 +1,87 @@
+#include "faiss_qbnorm/cli/common.h"
+
+#include <omp.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/io/output_file.h"
+#include "faiss_qbnorm/make_engine.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+volatile std::sig_atomic_t interrupted = 0;
+
+void note_interrupt(int) { interrupted = 1; }
+
+std::uint64_t peak_bytes() {
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    return static_cast<std::uint64_t>(usage.ru_maxrss) * 1024;
+}
+
+}  // namespace
+
+Common::Common(CLI::App& command) {
+    command.add_option("--json", json_path_, "Write a report to this file");
+    command.add_option("--threads", threads_, "Threads (default: all cores)")
+        ->check(CLI::PositiveNumber);
+    command
+        .add_option("--engine", engine_name_,
+                    "Engine (default: QBNORM_ENGINE, or the best)")
+        ->check(CLI::IsMember(engine_names()));
+}
+
+std::unique_ptr<Engine> Common::start() {
+    if (!json_path_.empty()) require_writable(json_path_);
+    if (threads_ > 0) omp_set_num_threads(threads_);
+    auto engine = make_engine(engine_name_);
+    report["engine"] = engine->name();
+    return engine;
+}
+
+void Common::finish() {
+    if (json_path_.empty()) return;
+    report["peak_bytes"] = peak_bytes();
+    const std::string text = report.dump(2) + "\n";
+    OutputFile out(json_path_);
+    out.write(text.data(), text.size());
+    out.commit();
+}
+
+void VectorOptions::add_to(CLI::App& command) {
+    command.add_option("--metric", metric, "ip or l2")
+        ->check(CLI::IsMember({"ip", "l2"}))
+        ->capture_default_str();
+    command.add_flag("--normalize", normalize,
+                     "Divide each vector by its norm on reading");
+}
+
+std::function<void(idx_t)> progress_bar(const std::string& what, idx_t total) {
+    const bool visible = isatty(STDERR_FILENO) != 0;
+    return [=, shown = -1](idx_t done) mutable {
+        require(!interrupted, "interrupted");
+        if (!visible || total <= 0) return;
+        const int percent = static_cast<int>(100 * done / total);
+        if (percent == shown) return;
+        shown = percent;
+        const std::string bar(percent / 4, '#');
+        std::fprintf(stderr, "\r%-10s [%-25s] %3d %%", what.c_str(),
+                     bar.c_str(), percent);
+        if (done >= total) std::fprintf(stderr, "\r%60s\r", "");
+    };
+}
+
+void catch_interrupts() {
+    std::signal(SIGINT, note_interrupt);
+    std::signal(SIGTERM, note_interrupt);
+}
+
+void require_writable(const std::string& path) { const OutputFile probe(path); }
+
+}  // namespace faiss_qbnorm::cli

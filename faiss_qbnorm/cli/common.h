@@ -1,0 +1,84 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "faiss_qbnorm/engine.h"
+
+namespace faiss_qbnorm::cli {
+
+/// The options that every command has, and what comes of them.
+class Common {
+  public:
+    explicit Common(CLI::App& command);
+
+    /// Applies --threads and makes the engine that --engine names.
+    std::unique_ptr<Engine> start();
+
+    /// Counts the seconds of `work` under `name` in the report.
+    template <class Work>
+    auto timed(const char* name, Work work) {
+        const Clock clock(report["seconds"][name]);
+        return work();
+    }
+
+    /// Writes the report to --json, if given, with the peak memory.
+    void finish();
+
+    nlohmann::ordered_json report;
+
+  private:
+    class Clock {
+      public:
+        explicit Clock(nlohmann::ordered_json& seconds) : seconds_(seconds) {}
+        Clock(const Clock&) = delete;
+        Clock& operator=(const Clock&) = delete;
+        ~Clock() {
+            const std::chrono::duration<double> passed =
+                std::chrono::steady_clock::now() - begin_;
+            seconds_ = passed.count();
+        }
+
+      private:
+        nlohmann::ordered_json& seconds_;
+        std::chrono::steady_clock::time_point begin_ =
+            std::chrono::steady_clock::now();
+    };
+
+    std::string json_path_;
+    std::string engine_name_;
+    int threads_ = 0;
+};
+
+/// --metric and --normalize, where vectors come in.
+struct VectorOptions {
+    std::string metric = "ip";
+    bool normalize = false;
+
+    void add_to(CLI::App& command);
+};
+
+/// A progress bar on a terminal, nothing elsewhere. Its calls also turn an
+/// interrupt (Ctrl-C, SIGTERM) into an Error, so that nothing half-written
+/// stays behind.
+std::function<void(idx_t)> progress_bar(const std::string& what, idx_t total);
+
+/// Makes interrupts reach progress_bar.
+void catch_interrupts();
+
+/// Throws where `path` cannot be written: before the work, not after it.
+void require_writable(const std::string& path);
+
+// One file a command.
+void add_fit(CLI::App& app);
+void add_merge(CLI::App& app);
+void add_search(CLI::App& app);
+void add_rerank(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_inspect(CLI::App& app);
+
+}  // namespace faiss_qbnorm::cli

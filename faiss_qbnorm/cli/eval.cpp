@@ -1,0 +1,139 @@
+#include <cstdio>
+#include <numeric>
+
+#include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/validators.h"
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/eval/evaluate.h"
+#include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/io/vector_file.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+void print(const std::vector<MethodReport>& reports) {
+    std::printf("%-6s %6s %6s %6s %6s %7s %8s %6s %9s %7s %9s\n", "method",
+                "R@1", "R@5", "R@10", "R@50", "MdR", "MnR", "gm", "skewness",
+                "max occ", "gate open");
+    for (const MethodReport& report : reports) {
+        const RetrievalMetrics& r = report.retrieval;
+        std::printf(
+            "%-6s %6.1f %6.1f %6.1f %6.1f %7.1f %8.1f %6.1f %9.2f %7lld %7.1f %%\n",
+            name_of(report.method).c_str(), r.recall_1, r.recall_5,
+            r.recall_10, r.recall_50, r.median_rank, r.mean_rank,
+            r.geometric_mean, report.skewness,
+            static_cast<long long>(report.max_k_occurrence),
+            100 * report.gate_open);
+    }
+}
+
+nlohmann::ordered_json to_json(const MethodReport& report) {
+    const RetrievalMetrics& r = report.retrieval;
+    return {{"name", name_of(report.method)},
+            {"R@1", r.recall_1},
+            {"R@5", r.recall_5},
+            {"R@10", r.recall_10},
+            {"R@50", r.recall_50},
+            {"MdR", r.median_rank},
+            {"MnR", r.mean_rank},
+            {"geometric_mean", r.geometric_mean},
+            {"skewness", report.skewness},
+            {"max_k_occurrence", report.max_k_occurrence},
+            {"gate_open", report.gate_open}};
+}
+
+struct Eval {
+    Common common;
+    VectorOptions vectors;
+    std::string gallery;
+    std::string queries;
+    std::string groundtruth;
+    std::string querybank;
+    std::vector<std::string> methods{"none", "is", "dis"};
+    Normalization normalization;
+
+    explicit Eval(CLI::App& command) : common(command) {
+        vectors.add_to(command);
+        command.add_option("--gallery", gallery, "Vectors to search")
+            ->required();
+        command.add_option("--queries", queries, "Queries")->required();
+        command.add_option("--groundtruth", groundtruth,
+                           "The right item of each query (default: item i for "
+                           "query i)");
+        command.add_option("--querybank", querybank, "Past queries")
+            ->required();
+        command.add_option("--methods", methods, "Any of none,is,dis")
+            ->delimiter(',')
+            ->check(CLI::IsMember({"none", "is", "dis"}));
+        command
+            .add_option("--beta", normalization.beta, "Inverse temperature")
+            ->check(beta_range)
+            ->capture_default_str();
+        command
+            .add_option("--activation-k", normalization.activation_k,
+                        "Activation set: each bank query's top this many")
+            ->check(CLI::PositiveNumber)
+            ->capture_default_str();
+    }
+
+    void run() {
+        const auto engine = common.start();
+        const VectorFile items(gallery, vectors.normalize);
+        Matrix asked;
+        Matrix bank;
+        common.timed("read", [&] {
+            asked = VectorFile(queries, vectors.normalize).read();
+            bank = VectorFile(querybank, vectors.normalize).read();
+        });
+        const std::vector<idx_t> truth = read_groundtruth(items, asked.rows);
+        FitOptions options;
+        options.normalization = normalization;
+        options.metric = metric_from_name(vectors.metric);
+        options.progress = progress_bar("fit", items.size());
+        const NormTable table = common.timed("fit", [&] {
+            return fit(*engine, items, bank.view(), options);
+        });
+        std::vector<Method> chosen;
+        for (const std::string& name : methods) {
+            chosen.push_back(method_from_name(name));
+        }
+        const auto reports = common.timed("search", [&] {
+            return evaluate(*engine, items, table, chosen, asked.view(), truth,
+                            progress_bar("search", asked.rows));
+        });
+        print(reports);
+        for (const MethodReport& report : reports) {
+            common.report["methods"].push_back(to_json(report));
+        }
+        common.finish();
+    }
+
+    std::vector<idx_t> read_groundtruth(const VectorFile& items,
+                                        idx_t nq) const {
+        if (groundtruth.empty()) {
+            require(nq <= items.size(), queries, " has ", nq, " rows but ",
+                    gallery, " only ", items.size(),
+                    ", so query i has no item i; give --groundtruth");
+            std::vector<idx_t> truth(nq);
+            std::iota(truth.begin(), truth.end(), 0);
+            return truth;
+        }
+        const ArrayFile array = ArrayFile::open(groundtruth);
+        require(array.d == 1 && array.rows == nq, groundtruth, ": is ",
+                array.rows, " x ", array.d, " but there are ", nq,
+                " queries; give one label per query");
+        return read_labels(array);
+    }
+};
+
+}  // namespace
+
+void add_eval(CLI::App& app) {
+    CLI::App* command = app.add_subcommand(
+        "eval", "Measure recall and hubness of each method");
+    const auto eval = std::make_shared<Eval>(*command);
+    command->callback([eval] { eval->run(); });
+}
+
+}  // namespace faiss_qbnorm::cli

@@ -1,0 +1,89 @@
+#include "faiss_qbnorm/fit.h"
+
+#include <cstdio>
+
+#include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/cli/validators.h"
+#include "faiss_qbnorm/io/table_file.h"
+#include "faiss_qbnorm/io/vector_file.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+struct Fit {
+    Common common;
+    VectorOptions vectors;
+    std::string gallery;
+    std::string querybank;
+    std::string method = "dis";
+    Normalization normalization;
+    std::string rows;
+    std::string output;
+
+    explicit Fit(CLI::App& command) : common(command) {
+        vectors.add_to(command);
+        command.add_option("--gallery", gallery, "Vectors to search")
+            ->required();
+        command.add_option("--querybank", querybank, "Past queries")
+            ->required();
+        command.add_option("--method", method, "is or dis")
+            ->check(CLI::IsMember({"is", "dis"}))
+            ->required();
+        command
+            .add_option("--beta", normalization.beta, "Inverse temperature")
+            ->check(beta_range)
+            ->capture_default_str();
+        command
+            .add_option("--activation-k", normalization.activation_k,
+                        "Activation set: each bank query's top this many")
+            ->check(CLI::PositiveNumber)
+            ->capture_default_str();
+        command
+            .add_option("--rows", rows,
+                        "Fit only rows BEGIN:END, to be merged")
+            ->check(is_row_range);
+        command.add_option("-o,--output", output, "Table to write (.qbn)")
+            ->required();
+    }
+
+    void run() {
+        const auto engine = common.start();
+        require_writable(output);
+        normalization.method = method_from_name(method);
+        FitOptions options;
+        options.normalization = normalization;
+        options.metric = metric_from_name(vectors.metric);
+
+        const VectorFile items(gallery, vectors.normalize);
+        if (!rows.empty()) {
+            const size_t colon = rows.find(':');
+            options.begin = std::stoll(rows.substr(0, colon));
+            options.end = std::stoll(rows.substr(colon + 1));
+        }
+        const Matrix bank = common.timed("read", [&] {
+            return VectorFile(querybank, vectors.normalize).read();
+        });
+        const NormTable table = common.timed("fit", [&] {
+            const idx_t end = options.end < 0 ? items.size() : options.end;
+            options.progress = progress_bar("fit", end - options.begin);
+            return fit(*engine, items, bank.view(), options);
+        });
+        common.timed("write", [&] { write_table(table, output); });
+        describe(table, common.report);
+        std::printf("%s: %s\n", output.c_str(), describe(table).c_str());
+        common.finish();
+    }
+};
+
+}  // namespace
+
+void add_fit(CLI::App& app) {
+    CLI::App* command = app.add_subcommand(
+        "fit", "Probe a gallery with a querybank and write its table");
+    const auto fit = std::make_shared<Fit>(*command);
+    command->callback([fit] { fit->run(); });
+}
+
+}  // namespace faiss_qbnorm::cli

@@ -1,0 +1,94 @@
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/io/array_file.h"
+#include "faiss_qbnorm/io/table_file.h"
+#include "faiss_qbnorm/io/vector_file.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+struct Inspect {
+    Common common;
+    std::string file;
+    bool verify = false;
+
+    explicit Inspect(CLI::App& command) : common(command) {
+        command.add_option("file", file, "A .qbn table or a vector file")
+            ->required();
+        command.add_flag("--verify", verify,
+                         "Read the whole file and check it, not only its "
+                         "header");
+    }
+
+    void run() {
+        common.start();
+        if (is_table(file)) {
+            inspect_table();
+        } else {
+            inspect_array();
+        }
+        common.finish();
+    }
+
+    void inspect_table() {
+        if (verify) verify_table(file);
+        const NormTable table = read_table(file);
+        describe(table, common.report);
+        std::printf("%s: %s%s\n", file.c_str(), describe(table).c_str(),
+                    verify ? "; every checksum is right" : "");
+    }
+
+    void inspect_array() {
+        const ArrayFile array = ArrayFile::open(file);
+        common.report["rows"] = array.rows;
+        common.report["d"] = array.d;
+        common.report["type"] = name_of(array.type);
+        std::printf("%s: %lld rows of dimension %d, %s", file.c_str(),
+                    static_cast<long long>(array.rows), array.d,
+                    name_of(array.type).c_str());
+        const bool vectors = array.type == ElementType::float32 ||
+                             array.type == ElementType::float16;
+        if (vectors && array.rows > 0) print_norms(array.rows);
+        std::printf("\n");
+    }
+
+    // Of the first rows, or of all where they are to be verified.
+    void print_norms(idx_t rows) {
+        constexpr idx_t sample = 10000;
+        const idx_t seen = verify ? rows : std::min(rows, sample);
+        double least = std::numeric_limits<double>::infinity();
+        double most = 0;
+        VectorFile(file, false).for_each_block(
+            0, seen, [&](const GalleryBlock& block) {
+                for (idx_t i = 0; i < block.vectors.rows; i++) {
+                    const float* row = block.vectors.row(i);
+                    const double norm = std::sqrt(exact_score(
+                        Metric::inner_product, row, row, block.vectors.d));
+                    least = std::min(least, norm);
+                    most = std::max(most, norm);
+                }
+            });
+        common.report["norms"] = {least, most};
+        std::printf("; norms %.4g to %.4g", least, most);
+        if (seen < rows) {
+            std::printf(" in the first %lld rows",
+                        static_cast<long long>(seen));
+        }
+    }
+};
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+    CLI::App* command = app.add_subcommand("inspect", "Say what a file is");
+    const auto inspect = std::make_shared<Inspect>(*command);
+    command->callback([inspect] { inspect->run(); });
+}
+
+}  // namespace faiss_qbnorm::cli

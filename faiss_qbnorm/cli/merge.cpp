@@ -1,0 +1,52 @@
+#include <cstdio>
+
+#include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/io/table_file.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+struct Merge {
+    Common common;
+    std::vector<std::string> parts;
+    std::string output;
+
+    explicit Merge(CLI::App& command) : common(command) {
+        command.add_option("parts", parts, "Tables of row ranges")->required();
+        command.add_option("-o,--output", output, "Table to write (.qbn)")
+            ->required();
+    }
+
+    void run() {
+        common.start();
+        require_writable(output);
+        std::vector<NormTable> tables;
+        std::vector<const NormTable*> pointers;
+        common.timed("read", [&] {
+            for (const std::string& part : parts) {
+                verify_table(part);
+                tables.push_back(read_table(part));
+            }
+        });
+        for (const NormTable& table : tables) pointers.push_back(&table);
+        const NormTable whole =
+            common.timed("merge", [&] { return merge(pointers); });
+        common.timed("write", [&] { write_table(whole, output); });
+        describe(whole, common.report);
+        std::printf("%s: %s\n", output.c_str(), describe(whole).c_str());
+        common.finish();
+    }
+};
+
+}  // namespace
+
+void add_merge(CLI::App& app) {
+    CLI::App* command = app.add_subcommand(
+        "merge", "Join tables of row ranges into the table of their union");
+    const auto merge = std::make_shared<Merge>(*command);
+    command->callback([merge] { merge->run(); });
+}
+
+}  // namespace faiss_qbnorm::cli

@@ -1,0 +1,128 @@
+#include "faiss_qbnorm/core/norm_table.h"
+
+#include <algorithm>
+
+#include "faiss_qbnorm/core/error.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+using Parts = std::vector<const NormTable*>;
+
+void check_mergeable(const NormTable& a, const NormTable& b) {
+    require(a.d == b.d && a.metric == b.metric &&
+                a.gallery_size == b.gallery_size,
+            "the parts are not of one gallery: rows ", a.begin, ":", a.end,
+            " are of ", a.gallery_size, " items, d = ", a.d, ", metric ",
+            name_of(a.metric), "; rows ", b.begin, ":", b.end, " are of ",
+            b.gallery_size, " items, d = ", b.d, ", metric ",
+            name_of(b.metric));
+    require(a.end == b.begin, "the parts do not join: rows ", a.begin, ":",
+            a.end, " are followed by rows ", b.begin, ":", b.end);
+    bool same = a.columns.size() == b.columns.size();
+    for (size_t i = 0; same && i < a.columns.size(); i++) {
+        const BankColumn& x = a.columns[i];
+        const BankColumn& y = b.columns[i];
+        same = x.bank == y.bank && x.normalization == y.normalization &&
+               x.bank_size == y.bank_size &&
+               x.bank_fingerprint == y.bank_fingerprint &&
+               x.lists.length == y.lists.length;
+        require(!same || x.lists.length > 0, "rows ", a.begin, ":", a.end,
+                " were saved without bank lists, which merging needs");
+    }
+    require(same, "rows ", a.begin, ":", a.end, " and rows ", b.begin, ":",
+            b.end,
+            " were not fitted with the same bank, method, beta and "
+            "activation_k");
+}
+
+BankLists merge_lists(const Parts& parts, size_t column) {
+    const BankColumn& first = parts.front()->columns[column];
+    const idx_t length = first.lists.length;
+    TopLists winners(first.bank_size, length);
+    for (const NormTable* part : parts) {
+        const BankLists& lists = part->columns[column].lists;
+        for (idx_t i = 0; i < first.bank_size * length; i++) {
+            if (lists.labels[i] < 0) continue;
+            winners.offer(i / length, {lists.scores[i], lists.labels[i]});
+        }
+    }
+    return to_bank_lists(winners);
+}
+
+BankColumn merge_column(const Parts& parts, size_t column) {
+    BankColumn result = parts.front()->columns[column];
+    std::vector<float> offsets;
+    offsets.reserve(parts.back()->end - parts.front()->begin);
+    for (const NormTable* part : parts) {
+        const auto& more = part->columns[column].offsets;
+        offsets.insert(offsets.end(), more.begin(), more.end());
+    }
+    result.offsets = std::move(offsets);
+    result.lists = merge_lists(parts, column);
+    result.activation = activation_from_lists(
+        result.lists, result.normalization.activation_k, parts.front()->begin,
+        parts.back()->end);
+    return result;
+}
+
+}  // namespace
+
+const BankColumn& column_of(const NormTable& table, Bank bank) {
+    for (const BankColumn& column : table.columns) {
+        if (column.bank == bank) return column;
+    }
+    fail("the table has no column of a ",
+         bank == Bank::querybank ? "querybank" : "gallerybank");
+}
+
+BankLists to_bank_lists(const TopLists& winners) {
+    const idx_t length = winners.k();
+    std::vector<idx_t> labels(winners.rows() * length, -1);
+    std::vector<float> scores(winners.rows() * length,
+                              -std::numeric_limits<float>::infinity());
+    for (idx_t row = 0; row < winners.rows(); row++) {
+        idx_t slot = row * length;
+        for (const Scored& item : winners.sorted(row)) {
+            labels[slot] = item.label;
+            scores[slot++] = item.score;
+        }
+    }
+    return {length, std::move(labels), std::move(scores)};
+}
+
+ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
+                                    idx_t begin, idx_t end) {
+    std::vector<idx_t> items;
+    const idx_t taken = std::min(activation_k, lists.length);
+    for (size_t row = 0; row < lists.labels.size(); row += lists.length) {
+        for (idx_t i = 0; i < taken; i++) {
+            const idx_t label = lists.labels[row + i];
+            if (label >= begin && label < end) items.push_back(label - begin);
+        }
+    }
+    return {end - begin, items};
+}
+
+NormTable merge(std::span<const NormTable* const> tables) {
+    require(!tables.empty(), "there is nothing to merge");
+    Parts parts(tables.begin(), tables.end());
+    std::sort(parts.begin(), parts.end(), [](const auto* a, const auto* b) {
+        return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
+    });
+    for (size_t i = 1; i < parts.size(); i++) {
+        check_mergeable(*parts[i - 1], *parts[i]);
+    }
+    NormTable result = *parts.front();
+    result.end = parts.back()->end;
+    for (size_t i = 1; i < parts.size(); i++) {
+        result.fingerprint += parts[i]->fingerprint;
+    }
+    for (size_t column = 0; column < result.columns.size(); column++) {
+        result.columns[column] = merge_column(parts, column);
+    }
+    return result;
+}
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "faiss_qbnorm/core/activation_set.h"
+#include "faiss_qbnorm/core/normalization.h"
+#include "faiss_qbnorm/core/shared_array.h"
+#include "faiss_qbnorm/core/top_lists.h"
+
+namespace faiss_qbnorm {
+
+/// Which bank a column was made with (Wang et al., "Balance Act", EMNLP 2023,
+/// add the gallerybank to the querybank).
+enum class Bank : std::uint32_t { querybank = 0, gallerybank = 1 };
+
+/// For every bank query its best `length` items of the gallery, in ranking
+/// order; rows are padded with label -1. From them activation sets merge
+/// exactly, which the sets themselves do not.
+struct BankLists {
+    idx_t length = 0;
+    SharedArray<idx_t> labels;  ///< bank_size x length
+    SharedArray<float> scores;  ///< bank_size x length
+};
+
+/// What one bank says about every item of a table's row range.
+struct BankColumn {
+    Bank bank = Bank::querybank;
+    Normalization normalization;  ///< what the column was made with
+    idx_t bank_size = 0;
+    std::uint64_t bank_fingerprint = 0;
+    SharedArray<float> offsets;  ///< of item begin + i, in the unit of a score
+    ActivationSet activation;    ///< of item begin + i
+    BankLists lists;             ///< labels are the gallery's
+};
+
+/// The normalisation of a gallery, or of its rows [begin, end): all that
+/// crosses from fitting to searching, 4 bytes and 1 bit per item and column.
+struct NormTable {
+    int d = 0;
+    Metric metric = Metric::inner_product;
+    idx_t gallery_size = 0;
+    idx_t begin = 0;
+    idx_t end = 0;
+    std::uint64_t fingerprint = 0;  ///< of the rows, see fingerprint.h
+    std::vector<BankColumn> columns;
+
+    idx_t size() const { return end - begin; }
+    bool is_whole() const { return begin == 0 && end == gallery_size; }
+};
+
+/// The column of `bank`; throws where the table has none.
+const BankColumn& column_of(const NormTable& table, Bank bank);
+
+/// The lists of a finished probe.
+BankLists to_bank_lists(const TopLists& winners);
+
+/// The items among the first `activation_k` of any row of `lists`, as a set
+/// over rows [begin, end) of the gallery.
+ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
+                                    idx_t begin, idx_t end);
+
+/// Joins tables of row ranges that follow one another (in any order of
+/// arrival) into exactly the table that a fit of their union gives. Throws
+/// where ranges overlap or leave a gap, or where the parts were not fitted
+/// with the same bank and normalisation.
+NormTable merge(std::span<const NormTable* const> parts);
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,48 @@
+#pragma once
+
+#include "faiss_qbnorm/cpu/score_tile.h"
+#include "faiss_qbnorm/cpu/tiles.h"
+#include "faiss_qbnorm/engine.h"
+
+namespace faiss_qbnorm {
+
+/// What the CPU engine's handles hold, and its three operations over them.
+
+struct CpuBank : BoundBank {
+    Metric metric;
+    ScoredRows rows;
+
+    CpuBank(Metric metric, const MatrixView& bank)
+        : metric(metric), rows(bank) {}
+};
+
+struct CpuGallery : BoundGallery {
+    Metric metric;
+    GalleryBlock block;
+    ScoredRows rows;
+
+    CpuGallery(Metric metric, const GalleryBlock& block)
+        : metric(metric), block(block), rows(block.vectors) {}
+};
+
+struct CpuTable : BoundTable {
+    BankColumn column;
+    idx_t begin;
+    idx_t end;
+    float largest_offset = 0;  ///< by magnitude
+
+    explicit CpuTable(const NormTable& table);
+};
+
+void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
+               const CpuGallery& gallery, const Normalization& normalization,
+               float* offsets, TopLists& winners);
+
+void cpu_scan(const CpuTiles& tiles, const CpuGallery& gallery,
+              const CpuTable* table, const ScoredRows& queries,
+              ScanState& state);
+
+void cpu_rerank(const CpuTable& table, Method method,
+                const Candidates& candidates, idx_t k, const Answers& answers);
+
+}  // namespace faiss_qbnorm

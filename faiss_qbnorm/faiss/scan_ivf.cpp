@@ -1,0 +1,165 @@
+#include "faiss_qbnorm/faiss/scan_ivf.h"
+
+#include <faiss/IndexIVF.h>
+#include <faiss/IndexIVFFlat.h>
+#include <faiss/IndexIVFPQ.h>
+#include <faiss/IndexScalarQuantizer.h>
+#include <faiss/impl/IDSelector.h>
+
+#include <algorithm>
+#include <typeinfo>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/parallel_errors.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+/// What the base's search reads from its parameters.
+struct Settings {
+    idx_t nprobe;
+    size_t max_codes;  ///< 0: no limit
+    const faiss::IDSelector* sel = nullptr;
+    const faiss::SearchParameters* quantizer_params = nullptr;
+
+    Settings(const faiss::IndexIVF& ivf, const faiss::SearchParameters* given)
+        : nprobe(static_cast<idx_t>(ivf.nprobe)), max_codes(ivf.max_codes) {
+        if (given) {
+            const auto* params =
+                dynamic_cast<const faiss::SearchParametersIVF*>(given);
+            require(params != nullptr,
+                    "an IVF base takes faiss::SearchParametersIVF");
+            nprobe = static_cast<idx_t>(params->nprobe);
+            max_codes = params->max_codes;
+            sel = params->sel;
+            quantizer_params = params->quantizer_params;
+        }
+        nprobe = std::min(nprobe, static_cast<idx_t>(ivf.nlist));
+        require(nprobe > 0, "nprobe must be at least 1");
+    }
+};
+
+/// One thread's scanner and lists.
+class ListScanner {
+  public:
+    ListScanner(const faiss::IndexIVF& ivf, const BankColumn& column,
+                const Settings& settings, idx_t k)
+        : ivf_(ivf),
+          column_(column),
+          settings_(settings),
+          sign_(ivf.metric_type == faiss::METRIC_L2 ? -1.0F : 1.0F),
+          scanner_(ivf.get_InvertedListScanner(false, settings.sel)),
+          raw_(1, k),
+          normalised_(1, k) {}
+
+    void scan(const float* query, const idx_t* lists,
+              const float* coarse_distances) {
+        raw_.clear();
+        normalised_.clear();
+        scanner_->set_query(query);
+        size_t scanned = 0;
+        for (idx_t i = 0; i < settings_.nprobe; i++) {
+            if (lists[i] < 0) continue;  // fewer lists than nprobe
+            scanner_->set_list(lists[i], coarse_distances[i]);
+            scanned += scan_list(lists[i]);
+            if (settings_.max_codes && scanned >= settings_.max_codes) break;
+        }
+    }
+
+    /// The list that the gate chooses.
+    const TopLists& chosen(Method method) const {
+        const idx_t top1 = raw_.best(0).label;
+        const bool active = top1 >= 0 && column_.activation.contains(top1);
+        return gate_opens(method, active) ? normalised_ : raw_;
+    }
+
+  private:
+    size_t scan_list(idx_t list) {
+        const size_t size = ivf_.invlists->list_size(list);
+        if (size == 0) return 0;
+        faiss::InvertedLists::ScopedCodes codes(ivf_.invlists, list);
+        const faiss::InvertedLists::ScopedIds ids(ivf_.invlists, list);
+        const std::uint8_t* code = codes.get();
+        const float* offsets = column_.offsets.data();
+        const auto items = static_cast<idx_t>(column_.offsets.size());
+        for (size_t i = 0; i < size; i++, code += ivf_.code_size) {
+            const idx_t label = ids[i];
+            if (settings_.sel && !settings_.sel->is_member(label)) continue;
+            require(label >= 0 && label < items, "the base index holds label ",
+                    label, " but the table covers ", items, " items");
+            const float score = sign_ * scanner_->distance_to_code(code);
+            if (!(score < raw_.threshold(0))) raw_.offer(0, {score, label});
+            const float difference = score - offsets[label];
+            if (!(difference < normalised_.threshold(0))) {
+                normalised_.offer(0, {difference, label});
+            }
+        }
+        return size;
+    }
+
+    const faiss::IndexIVF& ivf_;
+    const BankColumn& column_;
+    const Settings& settings_;
+    const float sign_;
+    const std::unique_ptr<faiss::InvertedListScanner> scanner_;
+    TopLists raw_;
+    TopLists normalised_;
+};
+
+void scan_batch(const faiss::IndexIVF& ivf, const BankColumn& column,
+                const Settings& settings, Method method,
+                const MatrixView& queries, idx_t k, const Answers& answers) {
+    std::vector<idx_t> lists(queries.rows * settings.nprobe);
+    std::vector<float> distances(lists.size());
+    ivf.quantizer->search(queries.rows, queries.data, settings.nprobe,
+                          distances.data(), lists.data(),
+                          settings.quantizer_params);
+    ivf.invlists->prefetch_lists(lists.data(), static_cast<int>(lists.size()));
+    ParallelErrors errors;
+#pragma omp parallel if (queries.rows > 1)
+    {
+        std::unique_ptr<ListScanner> scanner;
+#pragma omp for schedule(dynamic, 4)
+        for (idx_t i = 0; i < queries.rows; i++) {
+            errors.run([&] {
+                if (!scanner) {
+                    scanner = std::make_unique<ListScanner>(ivf, column,
+                                                            settings, k);
+                }
+                scanner->scan(queries.row(i), &lists[i * settings.nprobe],
+                              &distances[i * settings.nprobe]);
+                answers.write(i, k, scanner->chosen(method), 0);
+            });
+        }
+    }
+    errors.rethrow();
+}
+
+}  // namespace
+
+const faiss::IndexIVF* scannable_ivf(const faiss::Index& index) {
+    // Exact types: a subclass may search otherwise than its scanner does.
+    const std::type_info& type = typeid(index);
+    if (type != typeid(faiss::IndexIVFFlat) &&
+        type != typeid(faiss::IndexIVFScalarQuantizer) &&
+        type != typeid(faiss::IndexIVFPQ)) {
+        return nullptr;
+    }
+    return static_cast<const faiss::IndexIVF*>(&index);
+}
+
+void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
+              Method method, const MatrixView& queries, idx_t k,
+              const Answers& answers, const faiss::SearchParameters* params) {
+    const Settings settings(ivf, params);
+    constexpr idx_t probes_at_once = idx_t{1} << 20;
+    const idx_t batch = std::max<idx_t>(probes_at_once / settings.nprobe, 1);
+    for (idx_t first = 0; first < queries.rows; first += batch) {
+        const idx_t last = std::min(first + batch, queries.rows);
+        scan_batch(ivf, column, settings, method, queries.slice(first, last), k,
+                   {answers.scores + first * k, answers.labels + first * k});
+    }
+}
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <faiss/Index.h>
+
+#include "faiss_qbnorm/core/norm_table.h"
+#include "faiss_qbnorm/engine.h"
+
+namespace faiss {
+struct IndexIVF;
+}
+
+namespace faiss_qbnorm {
+
+/// The index, if it is one whose lists scan_ivf can scan: IndexIVFFlat,
+/// IndexIVFScalarQuantizer, IndexIVFPQ; else nullptr.
+const faiss::IndexIVF* scannable_ivf(const faiss::Index& index);
+
+/// Scans each query's probed lists once, with the base's own distances, for
+/// the raw top-1, the raw top-k and the top-k of s - offset, and answers as
+/// `method` asks: exactly over those lists, at the price of the base's own
+/// search. `params` are the base's (SearchParametersIVF) or null.
+void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
+              Method method, const MatrixView& queries, idx_t k,
+              const Answers& answers, const faiss::SearchParameters* params);
+
+}  // namespace faiss_qbnorm

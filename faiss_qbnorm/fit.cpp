@@ -1,0 +1,74 @@
+#include "faiss_qbnorm/fit.h"
+
+#include <cmath>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+void check_inputs(const Gallery& gallery, const MatrixView& querybank,
+                  const FitOptions& options, idx_t end) {
+    check(options.normalization);
+    require(options.list_reserve >= 0, "list_reserve is ",
+            options.list_reserve, " but must not be negative");
+    require(querybank.rows > 0, "the querybank is empty");
+    require(querybank.d == gallery.d(), "the querybank has dimension ",
+            querybank.d, " but ", gallery.name(), " has ", gallery.d());
+    require(options.begin >= 0 && options.begin <= end && end <= gallery.size(),
+            "rows ", options.begin, ":", end, " are not a range of the ",
+            gallery.size(), " rows of ", gallery.name());
+    check_finite(querybank, "querybank");
+}
+
+// Offsets of a block go to their labels.
+void place(const GalleryBlock& block, const std::vector<float>& block_offsets,
+           idx_t begin, std::vector<float>& offsets) {
+    for (idx_t i = 0; i < block.vectors.rows; i++) {
+        require(std::isfinite(block_offsets[i]), "the scores of gallery item ",
+                block.label(i), " overflow float32; scale the vectors down");
+        offsets[block.label(i) - begin] = block_offsets[i];
+    }
+}
+
+}  // namespace
+
+NormTable fit(const Engine& engine, const Gallery& gallery,
+              const MatrixView& querybank, const FitOptions& options) {
+    const idx_t begin = options.begin;
+    const idx_t end = options.end < 0 ? gallery.size() : options.end;
+    check_inputs(gallery, querybank, options, end);
+
+    NormTable table{gallery.d(), options.metric, gallery.size(), begin, end,
+                    0,           {}};
+    const auto bank = engine.bind_bank(options.metric, querybank);
+    TopLists winners(querybank.rows, options.normalization.activation_k +
+                                         options.list_reserve);
+    std::vector<float> offsets(end - begin);
+    std::vector<float> block_offsets;
+    idx_t done = 0;
+    gallery.for_each_block(begin, end, [&](const GalleryBlock& block) {
+        table.fingerprint += fingerprint(block);
+        block_offsets.resize(block.vectors.rows);
+        engine.probe(*bank, block, options.normalization, block_offsets.data(),
+                     winners);
+        place(block, block_offsets, begin, offsets);
+        done += block.vectors.rows;
+        if (options.progress) options.progress(done);
+    });
+
+    BankColumn column;
+    column.normalization = options.normalization;
+    column.bank_size = querybank.rows;
+    column.bank_fingerprint = fingerprint({querybank});
+    column.offsets = std::move(offsets);
+    column.lists = to_bank_lists(winners);
+    column.activation = activation_from_lists(
+        column.lists, options.normalization.activation_k, begin, end);
+    table.columns.push_back(std::move(column));
+    return table;
+}
+
+}  // namespace faiss_qbnorm

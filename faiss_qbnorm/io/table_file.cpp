@@ -1,0 +1,362 @@
+#include "faiss_qbnorm/io/table_file.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/io/mapped_file.h"
+#include "faiss_qbnorm/io/output_file.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+static_assert(std::endian::native == std::endian::little,
+              ".qbn files are mapped as they are: little-endian");
+
+// The line ends show a file that was copied as text.
+constexpr char file_magic[8] = {'Q', 'B', 'N', 'O', 'R', 'M', '\r', '\n'};
+constexpr std::uint32_t file_version = 1;
+constexpr size_t alignment = 64;
+constexpr std::uint32_t most_columns = 1024;
+
+enum class Section : std::uint32_t {
+    offsets = 0,
+    activation = 1,
+    list_labels = 2,
+    list_scores = 3,
+};
+
+struct Header {
+    char magic[8];
+    std::uint32_t version;
+    std::uint32_t columns;
+    std::uint32_t sections;
+    std::uint32_t reserved_1;
+    std::uint64_t head_size;  ///< bytes before the first section
+    std::uint64_t file_size;
+    std::uint64_t checksum;  ///< of the head with this field 0
+    std::uint64_t reserved_2[2];
+};
+static_assert(sizeof(Header) == 64);
+
+struct TableInfo {
+    std::uint32_t d;
+    std::uint32_t metric;
+    std::int64_t gallery_size;
+    std::int64_t begin;
+    std::int64_t end;
+    std::uint64_t fingerprint;
+    std::uint64_t reserved;
+};
+static_assert(sizeof(TableInfo) == 48);
+
+struct ColumnInfo {
+    std::uint32_t bank;
+    std::uint32_t method;
+    float beta;
+    std::uint32_t reserved;
+    std::int64_t activation_k;
+    std::int64_t bank_size;
+    std::int64_t list_length;  ///< 0: no bank lists
+    std::uint64_t bank_fingerprint;
+};
+static_assert(sizeof(ColumnInfo) == 48);
+
+struct SectionInfo {
+    std::uint32_t kind;
+    std::uint32_t column;
+    std::uint64_t offset;
+    std::uint64_t size;
+    std::uint64_t checksum;
+};
+static_assert(sizeof(SectionInfo) == 32);
+
+struct Head {
+    Header header{};
+    TableInfo table{};
+    std::vector<ColumnInfo> columns;
+    std::vector<SectionInfo> sections;
+
+    // As it stands in the file, padded to the first section.
+    std::vector<char> bytes() const {
+        std::vector<char> result;
+        const auto append = [&](const void* data, size_t size) {
+            const char* first = static_cast<const char*>(data);
+            result.insert(result.end(), first, first + size);
+        };
+        append(&header, sizeof header);
+        append(&table, sizeof table);
+        append(columns.data(), columns.size() * sizeof(ColumnInfo));
+        append(sections.data(), sections.size() * sizeof(SectionInfo));
+        result.resize((result.size() + alignment - 1) / alignment * alignment);
+        return result;
+    }
+
+    std::uint64_t checksum() const {
+        Head copy = *this;
+        copy.header.checksum = 0;
+        const std::vector<char> content = copy.bytes();
+        return XXH3_64bits(content.data(), content.size());
+    }
+};
+
+// ---- writing ----
+
+using Bytes = std::span<const std::byte>;
+
+struct Content {
+    Section kind;
+    std::uint32_t column;
+    Bytes bytes;
+};
+
+std::vector<Content> contents_of(const NormTable& table) {
+    std::vector<Content> result;
+    for (std::uint32_t i = 0; i < table.columns.size(); i++) {
+        const BankColumn& column = table.columns[i];
+        result.push_back(
+            {Section::offsets, i, std::as_bytes(column.offsets.view())});
+        result.push_back({Section::activation, i,
+                          std::as_bytes(column.activation.words().view())});
+        if (column.lists.length == 0) continue;
+        result.push_back({Section::list_labels, i,
+                          std::as_bytes(column.lists.labels.view())});
+        result.push_back({Section::list_scores, i,
+                          std::as_bytes(column.lists.scores.view())});
+    }
+    return result;
+}
+
+size_t aligned(size_t offset) {
+    return (offset + alignment - 1) / alignment * alignment;
+}
+
+Head head_of(const NormTable& table, const std::vector<Content>& contents) {
+    Head head;
+    std::copy(std::begin(file_magic), std::end(file_magic), head.header.magic);
+    head.header.version = file_version;
+    head.header.columns = static_cast<std::uint32_t>(table.columns.size());
+    head.header.sections = static_cast<std::uint32_t>(contents.size());
+    head.table = {static_cast<std::uint32_t>(table.d),
+                  static_cast<std::uint32_t>(table.metric),
+                  table.gallery_size,
+                  table.begin,
+                  table.end,
+                  table.fingerprint,
+                  0};
+    for (const BankColumn& column : table.columns) {
+        head.columns.push_back(
+            {static_cast<std::uint32_t>(column.bank),
+             static_cast<std::uint32_t>(column.normalization.method),
+             column.normalization.beta, 0, column.normalization.activation_k,
+             column.bank_size, column.lists.length, column.bank_fingerprint});
+    }
+    head.sections.resize(contents.size());
+    size_t end = head.bytes().size();
+    head.header.head_size = end;
+    for (size_t i = 0; i < contents.size(); i++) {
+        const Bytes bytes = contents[i].bytes;
+        const size_t offset = aligned(end);
+        head.sections[i] = {static_cast<std::uint32_t>(contents[i].kind),
+                            contents[i].column, offset, bytes.size(),
+                            XXH3_64bits(bytes.data(), bytes.size())};
+        end = offset + bytes.size();
+    }
+    head.header.file_size = end;
+    head.header.checksum = head.checksum();
+    return head;
+}
+
+// ---- reading ----
+
+template <class T>
+T take(const MappedFile& file, size_t& offset) {
+    require(file.bytes().size() - offset >= sizeof(T), file.path(),
+            ": is truncated in its header; write it again");
+    T result;
+    std::memcpy(&result, file.bytes().data() + offset, sizeof result);
+    offset += sizeof result;
+    return result;
+}
+
+void check_header(const MappedFile& file, const Header& header) {
+    const std::string& path = file.path();
+    require(std::equal(std::begin(file_magic), std::end(file_magic),
+                       header.magic),
+            path, ": is not a .qbn table");
+    require(header.version == file_version, path, ": is a .qbn of version ",
+            header.version, " but this program reads version ", file_version);
+    require(header.file_size == file.bytes().size(), path, ": has ",
+            file.bytes().size(), " bytes but its header says ",
+            header.file_size, "; it is truncated or damaged");
+    require(header.columns >= 1 && header.columns <= most_columns &&
+                header.sections <= 4 * header.columns,
+            path, ": its header is damaged");
+}
+
+Head read_head(const MappedFile& file) {
+    size_t offset = 0;
+    Head head;
+    head.header = take<Header>(file, offset);
+    check_header(file, head.header);
+    head.table = take<TableInfo>(file, offset);
+    for (std::uint32_t i = 0; i < head.header.columns; i++) {
+        head.columns.push_back(take<ColumnInfo>(file, offset));
+    }
+    for (std::uint32_t i = 0; i < head.header.sections; i++) {
+        head.sections.push_back(take<SectionInfo>(file, offset));
+    }
+    require(head.header.head_size == aligned(offset) &&
+                head.header.checksum == head.checksum(),
+            file.path(), ": its header is damaged (wrong checksum)");
+    return head;
+}
+
+// A section as an array of `count` T. Every number of the file is suspect.
+template <class T>
+SharedArray<T> section_array(const std::shared_ptr<const MappedFile>& file,
+                             const Head& head, Section kind,
+                             std::uint32_t column, idx_t count) {
+    for (const SectionInfo& section : head.sections) {
+        if (section.kind != static_cast<std::uint32_t>(kind) ||
+            section.column != column) {
+            continue;
+        }
+        require(section.size % sizeof(T) == 0 &&
+                    section.size / sizeof(T) == static_cast<size_t>(count),
+                file->path(), ": a section has the wrong size");
+        return {file,
+                {reinterpret_cast<const T*>(file->bytes().data() +
+                                            section.offset),
+                 static_cast<size_t>(count)}};
+    }
+    fail(file->path(), ": a section is missing");
+}
+
+BankColumn read_column(const std::shared_ptr<const MappedFile>& file,
+                       const Head& head, std::uint32_t i, idx_t size) {
+    const ColumnInfo& info = head.columns[i];
+    BankColumn column;
+    column.bank = static_cast<Bank>(info.bank);
+    column.normalization = {static_cast<Method>(info.method), info.beta,
+                            info.activation_k};
+    try {
+        check(column.normalization);
+    } catch (const Error& problem) {
+        fail(file->path(), ": ", problem.what());
+    }
+    constexpr idx_t most = idx_t{1} << 31;  // keeps products below 2^63
+    require(info.bank <= static_cast<std::uint32_t>(Bank::gallerybank) &&
+                info.bank_size >= 1 && info.bank_size < most &&
+                info.list_length >= 0 && info.list_length < most,
+            file->path(), ": a column's counts are damaged");
+    column.bank_size = info.bank_size;
+    column.bank_fingerprint = info.bank_fingerprint;
+    column.offsets =
+        section_array<float>(file, head, Section::offsets, i, size);
+    column.activation = ActivationSet(section_array<std::uint64_t>(
+        file, head, Section::activation, i,
+        static_cast<idx_t>(ActivationSet::words_for(size))));
+    column.lists.length = info.list_length;
+    if (info.list_length > 0) {
+        const idx_t count = info.bank_size * info.list_length;
+        column.lists.labels =
+            section_array<idx_t>(file, head, Section::list_labels, i, count);
+        column.lists.scores =
+            section_array<float>(file, head, Section::list_scores, i, count);
+    }
+    return column;
+}
+
+NormTable table_of(const std::shared_ptr<const MappedFile>& file,
+                   const Head& head) {
+    const TableInfo& info = head.table;
+    require(info.d >= 1 && info.d <= (1U << 30) &&
+                info.metric <= static_cast<std::uint32_t>(Metric::l2) &&
+                info.begin >= 0 && info.begin <= info.end &&
+                info.end <= info.gallery_size,
+            file->path(), ": its row range, d or metric is damaged");
+    NormTable table{static_cast<int>(info.d),
+                    static_cast<Metric>(info.metric),
+                    info.gallery_size,
+                    info.begin,
+                    info.end,
+                    info.fingerprint,
+                    {}};
+    for (std::uint32_t i = 0; i < head.header.columns; i++) {
+        table.columns.push_back(read_column(file, head, i, table.size()));
+    }
+    return table;
+}
+
+void verify_content(const std::string& path, const NormTable& table,
+                    const BankColumn& column) {
+    for (const float offset : column.offsets) {
+        require(std::isfinite(offset), path, ": an offset is NaN or Inf");
+    }
+    for (const idx_t label : column.lists.labels) {
+        require(label == -1 || (label >= table.begin && label < table.end),
+                path, ": a bank list holds label ", label,
+                ", which is not in the table");
+    }
+    const auto& words = column.activation.words();
+    const idx_t tail = table.size() % 64;
+    require(words.empty() || tail == 0 ||
+                words[words.size() - 1] >> tail == 0,
+            path, ": the activation set is longer than the table");
+}
+
+}  // namespace
+
+void write_table(const NormTable& table, const std::string& path) {
+    const std::vector<Content> contents = contents_of(table);
+    const Head head = head_of(table, contents);
+    OutputFile out(path);
+    const std::vector<char> first = head.bytes();
+    out.write(first.data(), first.size());
+    size_t written = first.size();
+    for (size_t i = 0; i < contents.size(); i++) {
+        const std::vector<char> gap(head.sections[i].offset - written, 0);
+        out.write(gap.data(), gap.size());
+        out.write(contents[i].bytes.data(), contents[i].bytes.size());
+        written = head.sections[i].offset + contents[i].bytes.size();
+    }
+    out.commit();
+}
+
+NormTable read_table(const std::string& path) {
+    const auto file = MappedFile::open(path);
+    return table_of(file, read_head(*file));
+}
+
+void verify_table(const std::string& path) {
+    const auto file = MappedFile::open(path);
+    const Head head = read_head(*file);
+    const NormTable table = table_of(file, head);
+    for (const SectionInfo& section : head.sections) {
+        require(XXH3_64bits(file->bytes().data() + section.offset,
+                            section.size) == section.checksum,
+                path, ": section ", section.kind, " of column ",
+                section.column,
+                " is damaged (wrong checksum); fit the table again");
+    }
+    for (const BankColumn& column : table.columns) {
+        verify_content(path, table, column);
+    }
+}
+
+bool is_table(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    char start[sizeof file_magic] = {};
+    in.read(start, sizeof start);
+    return in && std::equal(std::begin(file_magic), std::end(file_magic), start);
+}
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <string>
+
+#include "faiss_qbnorm/core/norm_table.h"
+
+namespace faiss_qbnorm {
+
+/// The .qbn file, little-endian, every section at a multiple of 64 bytes:
+///
+///   Header         64 bytes: magic, version, counts, sizes, checksum
+///   TableInfo      48 bytes: d, metric, gallery_size, begin, end, fingerprint
+///   ColumnInfo     48 bytes each: bank, method, beta, activation_k, ...
+///   SectionInfo    32 bytes each: kind, column, offset, size, checksum
+///   sections       offsets float32, activation uint64 words, list labels
+///                  int64, list scores float32; a column without bank lists
+///                  has no list sections
+///
+/// The header's checksum covers all that stands before the first section, a
+/// section's checksum the section (XXH3, 64 bits).
+
+/// Writes the file whole or not at all.
+void write_table(const NormTable& table, const std::string& path);
+
+/// Maps the file: offsets and bits are read when they are used. Verifies the
+/// header and every size, not the sections. Throws an Error naming the file.
+NormTable read_table(const std::string& path);
+
+/// Reads every section and throws where its checksum or its content is wrong.
+void verify_table(const std::string& path);
+
+/// Whether the file begins as a .qbn file does.
+bool is_table(const std::string& path);
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,107 @@
+#include "faiss_qbnorm/io/vector_file.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/parallel_errors.h"
+
+namespace faiss_qbnorm {
+
+namespace {
+
+// IEEE half to single, without a branch. A half's exponent is 112 short of a
+// single's; the product restores it, subnormals included.
+float from_half(std::uint16_t half) {
+    const std::uint32_t magnitude = (half & 0x7fffU) << 13;
+    const float scaled = std::bit_cast<float>(magnitude) * 0x1p112F;
+    const std::uint32_t special =
+        magnitude >= 0x0f800000U ? 0x7f800000U : 0U;  // Inf, NaN
+    const std::uint32_t sign = (half & 0x8000U) << 16;
+    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | special |
+                                sign);
+}
+
+}  // namespace
+
+VectorFile::VectorFile(const std::string& path, bool normalize,
+                       idx_t block_rows)
+    : array_(ArrayFile::open(path)),
+      normalize_(normalize),
+      block_rows_(block_rows > 0 ? block_rows : default_block_rows(array_.d)) {
+    require(array_.type == ElementType::float32 ||
+                array_.type == ElementType::float16,
+            path, ": holds ", name_of(array_.type),
+            " but vectors are float32 or float16");
+    require(array_.rows > 0, path, ": holds no vectors");
+}
+
+void VectorFile::convert(idx_t begin, idx_t end, float* out) const {
+    const int d = array_.d;
+    ParallelErrors errors;
+#pragma omp parallel for
+    for (idx_t i = begin; i < end; i++) {
+        errors.run([&] {
+            const std::byte* row = array_.row(i);
+            float* target = out + (i - begin) * d;
+            if (array_.type == ElementType::float32) {
+                std::memcpy(target, row, sizeof(float) * d);
+                return;
+            }
+            for (int j = 0; j < d; j++) {
+                std::uint16_t half = 0;
+                std::memcpy(&half, row + sizeof half * j, sizeof half);
+                target[j] = from_half(half);
+            }
+        });
+    }
+    errors.rethrow();
+    // Before dividing by a norm, which would turn Inf into NaN elsewhere.
+    check_finite({{out, end - begin, d}, begin}, array_.path());
+    if (normalize_) normalize_rows(out, end - begin, d);
+}
+
+void VectorFile::for_each_block(idx_t begin, idx_t end,
+                                const BlockVisitor& visit) const {
+    std::vector<float> block(std::min(block_rows_, end - begin) * array_.d);
+    for (idx_t i = begin; i < end; i += block_rows_) {
+        const idx_t last = std::min(i + block_rows_, end);
+        convert(i, last, block.data());
+        visit({{block.data(), last - i, array_.d}, i});
+    }
+}
+
+Matrix VectorFile::read() const {
+    Matrix matrix{std::vector<float>(array_.rows * array_.d), array_.rows,
+                  array_.d};
+    convert(0, array_.rows, matrix.data.data());
+    return matrix;
+}
+
+std::vector<idx_t> read_labels(const ArrayFile& array) {
+    require(array.type == ElementType::int64 ||
+                array.type == ElementType::int32,
+            array.path(), ": holds ", name_of(array.type),
+            " but labels are int64 or int32");
+    std::vector<idx_t> labels;
+    labels.reserve(array.rows * array.d);
+    for (idx_t i = 0; i < array.rows; i++) {
+        const std::byte* row = array.row(i);
+        for (int j = 0; j < array.d; j++) {
+            std::int64_t label = 0;
+            if (array.type == ElementType::int64) {
+                std::memcpy(&label, row + sizeof label * j, sizeof label);
+            } else {
+                std::int32_t narrow = 0;
+                std::memcpy(&narrow, row + sizeof narrow * j, sizeof narrow);
+                label = narrow;
+            }
+            labels.push_back(label);
+        }
+    }
+    return labels;
+}
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,102 @@
+#include "faiss_qbnorm/search.h"
+
+#include <algorithm>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/parallel_errors.h"
+
+namespace faiss_qbnorm {
+
+idx_t query_batch(idx_t k) {
+    constexpr idx_t bytes = idx_t{1} << 28;
+    constexpr idx_t fewest = 64;
+    constexpr idx_t most = 16384;
+    return std::clamp<idx_t>(bytes / (2 * sizeof(Scored)) / k, fewest, most);
+}
+
+ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {
+    return {TopLists(nq, k), TopLists(nq, with_table ? k : 0), {}};
+}
+
+void finish_scan(const ScanState& state, const NormTable* table, Method method,
+                 const Answers& answers, std::uint8_t* gates) {
+    const idx_t k = state.raw.k();
+    const BankColumn* column =
+        table ? &column_of(*table, Bank::querybank) : nullptr;
+    ParallelErrors errors;
+#pragma omp parallel for
+    for (idx_t query = 0; query < state.raw.rows(); query++) {
+        errors.run([&] {
+            const idx_t top1 = state.raw.best(query).label;
+            const bool open =
+                column && top1 >= 0 &&
+                gate_opens(method,
+                           column->activation.contains(top1 - table->begin));
+            if (gates) gates[query] = open;
+            const TopLists& lists = open ? state.normalised : state.raw;
+            answers.write(query, k, lists, query);
+        });
+    }
+    errors.rethrow();
+}
+
+void check_table_fits(const NormTable& table, idx_t size, int d,
+                      Metric metric) {
+    require(table.is_whole(), "the table covers only rows ", table.begin, ":",
+            table.end, " of ", table.gallery_size,
+            "; join the parts with qbnorm merge");
+    require(table.d == d && table.metric == metric &&
+                table.gallery_size == size,
+            "the table was fitted on ", table.gallery_size, " items, d = ",
+            table.d, ", metric ", name_of(table.metric),
+            ", but the gallery has ", size, " items, d = ", d, ", metric ",
+            name_of(metric), "; fit it again");
+}
+
+void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
+                  const NormTable* table, Method method,
+                  const MatrixView& queries, idx_t k, const Answers& answers,
+                  const std::function<void(idx_t)>& progress) {
+    require(k > 0, "k is ", k, " but must be at least 1");
+    require(queries.d == gallery.d(), "the queries have dimension ", queries.d,
+            " but ", gallery.name(), " has ", gallery.d());
+    require(table || method == Method::none, "method ", name_of(method),
+            " needs a table");
+    check_finite(queries, "queries");
+    if (table) check_table_fits(*table, gallery.size(), gallery.d(), metric);
+    const auto bound_table = table ? engine.bind_table(*table) : nullptr;
+
+    const idx_t batch = query_batch(k);
+    for (idx_t first = 0; first < queries.rows; first += batch) {
+        const idx_t last = std::min(first + batch, queries.rows);
+        const MatrixView rows = queries.slice(first, last);
+        ScanState state = begin_scan(last - first, k, table != nullptr);
+        std::uint64_t seen = 0;
+        gallery.for_each_block(0, gallery.size(), [&](const GalleryBlock& b) {
+            if (first == 0 && table) seen += fingerprint(b);
+            engine.scan(*engine.bind_gallery(metric, b), bound_table.get(), rows, state);
+        });
+        require(first > 0 || !table || seen == table->fingerprint,
+                gallery.name(), " is not the gallery that the table was "
+                "fitted on (their fingerprints differ); fit it again");
+        finish_scan(state, table, method,
+                    {answers.scores + first * k, answers.labels + first * k});
+        if (progress) progress(last);
+    }
+}
+
+void scores_to_distances(Metric metric, idx_t n, const idx_t* labels,
+                         float* scores) {
+    constexpr float largest = std::numeric_limits<float>::max();
+    const bool l2 = metric == Metric::l2;
+    for (idx_t i = 0; i < n; i++) {
+        if (labels[i] < 0) {
+            scores[i] = l2 ? largest : -largest;
+        } else if (l2) {
+            scores[i] = 0 - scores[i];
+        }
+    }
+}
+
+}  // namespace faiss_qbnorm
