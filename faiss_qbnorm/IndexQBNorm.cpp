@@ -124,8 +124,10 @@ void rerank_base_search(const Engine& engine, const BoundTable& table,
         const idx_t n = std::min(batch, queries.rows - first);
         scores.resize(n * candidates);
         labels.resize(n * candidates);
-        base.index().search(n, queries.row(first), candidates, scores.data(),
-                            labels.data(), base.params());
+        if (candidates > 0) {  // FAISS takes no k = 0
+            base.index().search(n, queries.row(first), candidates,
+                                scores.data(), labels.data(), base.params());
+        }
         if (metric == Metric::l2) {
             for (float& score : scores) score = -score;
         }
@@ -246,9 +248,9 @@ void IndexQBNorm::add(idx_t n, const float* x) {
             column_of(*table_, Bank::querybank).normalization;
         options.metric = table_->metric;
         options.begin = begin;
-        const MatrixView bank{
-            bank_.data(), static_cast<idx_t>(bank_.size()) / dimension,
-            dimension};
+        const MatrixView bank{bank_.data(),
+                              static_cast<idx_t>(bank_.size()) / dimension,
+                              dimension};
         NormTable before = *table_;
         before.gallery_size = begin + n;
         const NormTable added = fit(
@@ -271,9 +273,9 @@ void IndexQBNorm::reset() {
                 column_of(*table_, Bank::querybank).normalization;
             options.metric = table_->metric;
             const int dimension = static_cast<int>(d);
-            const MatrixView bank{
-                bank_.data(), static_cast<idx_t>(bank_.size()) / dimension,
-                dimension};
+            const MatrixView bank{bank_.data(),
+                                  static_cast<idx_t>(bank_.size()) / dimension,
+                                  dimension};
             table = std::make_shared<const NormTable>(
                 fit(*engine_, MemoryGallery({nullptr, 0, dimension}), bank,
                     options));
@@ -297,10 +299,9 @@ void IndexQBNorm::check_searchable() const {
         column_of(*table_, Bank::querybank).normalization;
     require(normalization.beta == fitted.beta &&
                 normalization.activation_k == fitted.activation_k,
-            "normalization has beta ", normalization.beta,
-            " and activation_k ", normalization.activation_k,
-            " but was fitted with ", fitted.beta, " and ",
-            fitted.activation_k, "; call set_querybank again");
+            "normalization has beta ", normalization.beta, " and activation_k ",
+            normalization.activation_k, " but was fitted with ", fitted.beta,
+            " and ", fitted.activation_k, "; call set_querybank again");
 }
 
 void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
@@ -412,7 +413,9 @@ void IndexQBNorm::compute_residual_n(idx_t n, const float* xs, float* residuals,
     base_index->compute_residual_n(n, xs, residuals, keys);
 }
 
-size_t IndexQBNorm::sa_code_size() const { return base_index->sa_code_size(); }
+size_t IndexQBNorm::sa_code_size() const {
+    return base_index->sa_code_size();
+}
 
 void IndexQBNorm::sa_encode(idx_t n, const float* x,
                             std::uint8_t* bytes) const {

@@ -12,8 +12,8 @@ namespace {
 void check_inputs(const Gallery& gallery, const MatrixView& querybank,
                   const FitOptions& options, idx_t end) {
     check(options.normalization);
-    require(options.list_reserve >= 0, "list_reserve is ",
-            options.list_reserve, " but must not be negative");
+    require(options.list_reserve >= 0, "list_reserve is ", options.list_reserve,
+            " but must not be negative");
     require(querybank.rows > 0, "the querybank is empty");
     require(querybank.d == gallery.d(), "the querybank has dimension ",
             querybank.d, " but ", gallery.name(), " has ", gallery.d());
@@ -41,11 +41,11 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
     const idx_t end = options.end < 0 ? gallery.size() : options.end;
     check_inputs(gallery, querybank, options, end);
 
-    NormTable table{gallery.d(), options.metric, gallery.size(), begin, end,
-                    0,           {}};
+    NormTable table{gallery.d(), options.metric, gallery.size(), begin, end, 0,
+                    {}};
     const auto bank = engine.bind_bank(options.metric, querybank);
-    TopLists winners(querybank.rows, options.normalization.activation_k +
-                                         options.list_reserve);
+    TopLists winners(querybank.rows,
+                     options.normalization.activation_k + options.list_reserve);
     std::vector<float> offsets(end - begin);
     std::vector<float> block_offsets;
     idx_t done = 0;

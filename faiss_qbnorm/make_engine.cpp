@@ -7,7 +7,9 @@
 
 namespace faiss_qbnorm {
 
-std::vector<std::string> engine_names() { return {"cpu"}; }
+std::vector<std::string> engine_names() {
+    return {"cpu"};
+}
 
 std::unique_ptr<Engine> make_engine(std::string_view name) {
     if (name.empty()) {

@@ -12,7 +12,8 @@ idx_t query_batch(idx_t k) {
     constexpr idx_t bytes = idx_t{1} << 28;
     constexpr idx_t fewest = 64;
     constexpr idx_t most = 16384;
-    return std::clamp<idx_t>(bytes / (2 * sizeof(Scored)) / k, fewest, most);
+    return std::clamp<idx_t>(
+        bytes / (2 * sizeof(Scored)) / std::max<idx_t>(k, 1), fewest, most);
 }
 
 ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {
@@ -46,12 +47,11 @@ void check_table_fits(const NormTable& table, idx_t size, int d,
     require(table.is_whole(), "the table covers only rows ", table.begin, ":",
             table.end, " of ", table.gallery_size,
             "; join the parts with qbnorm merge");
-    require(table.d == d && table.metric == metric &&
-                table.gallery_size == size,
-            "the table was fitted on ", table.gallery_size, " items, d = ",
-            table.d, ", metric ", name_of(table.metric),
-            ", but the gallery has ", size, " items, d = ", d, ", metric ",
-            name_of(metric), "; fit it again");
+    require(
+        table.d == d && table.metric == metric && table.gallery_size == size,
+        "the table was fitted on ", table.gallery_size, " items, d = ", table.d,
+        ", metric ", name_of(table.metric), ", but the gallery has ", size,
+        " items, d = ", d, ", metric ", name_of(metric), "; fit it again");
 }
 
 void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
@@ -75,10 +75,12 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
         std::uint64_t seen = 0;
         gallery.for_each_block(0, gallery.size(), [&](const GalleryBlock& b) {
             if (first == 0 && table) seen += fingerprint(b);
-            engine.scan(*engine.bind_gallery(metric, b), bound_table.get(), rows, state);
+            engine.scan(*engine.bind_gallery(metric, b), bound_table.get(),
+                        rows, state);
         });
         require(first > 0 || !table || seen == table->fingerprint,
-                gallery.name(), " is not the gallery that the table was "
+                gallery.name(),
+                " is not the gallery that the table was "
                 "fitted on (their fingerprints differ); fit it again");
         finish_scan(state, table, method,
                     {answers.scores + first * k, answers.labels + first * k});

@@ -64,9 +64,8 @@ inline Row is_offsets(const Rows& probe, double beta) {
 inline std::vector<idx_t> ranking(const Row& scores) {
     std::vector<idx_t> labels(scores.size());
     std::iota(labels.begin(), labels.end(), 0);
-    std::stable_sort(labels.begin(), labels.end(), [&](idx_t a, idx_t b) {
-        return scores[a] > scores[b];
-    });
+    std::stable_sort(labels.begin(), labels.end(),
+                     [&](idx_t a, idx_t b) { return scores[a] > scores[b]; });
     return labels;
 }
 

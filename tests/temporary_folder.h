@@ -45,12 +45,11 @@ inline void write_file(const std::string& path, const std::string& content) {
 }
 
 /// Expects `statement` to throw `Type` with a message that contains `text`.
-#define EXPECT_THROW_SAYING(statement, Type, text)                        \
-    try {                                                                 \
-        statement;                                                        \
-        ADD_FAILURE() << "nothing was thrown";                            \
-    } catch (const Type& problem) {                                       \
-        EXPECT_NE(std::string(problem.what()).find(text),                 \
-                  std::string::npos)                                      \
-            << problem.what();                                            \
+#define EXPECT_THROW_SAYING(statement, Type, text)                           \
+    try {                                                                    \
+        statement;                                                           \
+        ADD_FAILURE() << "nothing was thrown";                               \
+    } catch (const Type& problem) {                                          \
+        EXPECT_NE(std::string(problem.what()).find(text), std::string::npos) \
+            << problem.what();                                               \
     }

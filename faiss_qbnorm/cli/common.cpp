@@ -7,7 +7,6 @@
 #include <csignal>
 #include <cstdio>
 
-#include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/output_file.h"
 #include "faiss_qbnorm/make_engine.h"
 
@@ -17,7 +16,9 @@ namespace {
 
 volatile std::sig_atomic_t interrupted = 0;
 
-void note_interrupt(int) { interrupted = 1; }
+void note_interrupt(int) {
+    interrupted = 1;
+}
 
 std::uint64_t peak_bytes() {
     rusage usage{};
@@ -30,7 +31,7 @@ std::uint64_t peak_bytes() {
 Common::Common(CLI::App& command) {
     command.add_option("--json", json_path_, "Write a report to this file");
     command.add_option("--threads", threads_, "Threads (default: all cores)")
-        ->check(CLI::PositiveNumber);
+        ->check(CLI::Range(1, 1024));
     command
         .add_option("--engine", engine_name_,
                     "Engine (default: QBNORM_ENGINE, or the best)")
@@ -82,6 +83,14 @@ void catch_interrupts() {
     std::signal(SIGTERM, note_interrupt);
 }
 
-void require_writable(const std::string& path) { const OutputFile probe(path); }
+void require_same_d(const std::string& a, int d_a, const std::string& b,
+                    int d_b) {
+    require(d_a == d_b, a, ": has dimension ", d_a, " but ", b, " has ", d_b,
+            "; give vectors of one embedding");
+}
+
+void require_writable(const std::string& path) {
+    const OutputFile probe(path);
+}
 
 }  // namespace faiss_qbnorm::cli

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <new>
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/engine.h"
 
 namespace faiss_qbnorm::cli {
@@ -69,6 +71,22 @@ std::function<void(idx_t)> progress_bar(const std::string& what, idx_t total);
 
 /// Makes interrupts reach progress_bar.
 void catch_interrupts();
+
+/// Runs `work`, whose errors then begin with the names of its `files`.
+template <class Work>
+auto naming(const std::string& files, Work work) {
+    try {
+        return work();
+    } catch (const std::bad_alloc&) {
+        throw;
+    } catch (const std::exception& problem) {
+        fail(files, ": ", problem.what());
+    }
+}
+
+/// Throws unless two vector files have one dimension.
+void require_same_d(const std::string& a, int d_a, const std::string& b,
+                    int d_b);
 
 /// Throws where `path` cannot be written: before the work, not after it.
 void require_writable(const std::string& path);

@@ -3,7 +3,6 @@
 
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/validators.h"
-#include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/eval/evaluate.h"
 #include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/io/vector_file.h"
@@ -19,11 +18,11 @@ void print(const std::vector<MethodReport>& reports) {
     for (const MethodReport& report : reports) {
         const RetrievalMetrics& r = report.retrieval;
         std::printf(
-            "%-6s %6.1f %6.1f %6.1f %6.1f %7.1f %8.1f %6.1f %9.2f %7lld %7.1f %%\n",
-            name_of(report.method).c_str(), r.recall_1, r.recall_5,
-            r.recall_10, r.recall_50, r.median_rank, r.mean_rank,
-            r.geometric_mean, report.skewness,
-            static_cast<long long>(report.max_k_occurrence),
+            "%-6s %6.1f %6.1f %6.1f %6.1f %7.1f %8.1f %6.1f %9.2f %7lld %7.1f "
+            "%%\n",
+            name_of(report.method).c_str(), r.recall_1, r.recall_5, r.recall_10,
+            r.recall_50, r.median_rank, r.mean_rank, r.geometric_mean,
+            report.skewness, static_cast<long long>(report.max_k_occurrence),
             100 * report.gate_open);
     }
 }
@@ -66,14 +65,13 @@ struct Eval {
         command.add_option("--methods", methods, "Any of none,is,dis")
             ->delimiter(',')
             ->check(CLI::IsMember({"none", "is", "dis"}));
-        command
-            .add_option("--beta", normalization.beta, "Inverse temperature")
+        command.add_option("--beta", normalization.beta, "Inverse temperature")
             ->check(beta_range)
             ->capture_default_str();
         command
             .add_option("--activation-k", normalization.activation_k,
                         "Activation set: each bank query's top this many")
-            ->check(CLI::PositiveNumber)
+            ->check(k_range)
             ->capture_default_str();
     }
 
@@ -86,14 +84,15 @@ struct Eval {
             asked = VectorFile(queries, vectors.normalize).read();
             bank = VectorFile(querybank, vectors.normalize).read();
         });
+        require_same_d(queries, asked.d, gallery, items.d());
+        require_same_d(querybank, bank.d, gallery, items.d());
         const std::vector<idx_t> truth = read_groundtruth(items, asked.rows);
         FitOptions options;
         options.normalization = normalization;
         options.metric = metric_from_name(vectors.metric);
         options.progress = progress_bar("fit", items.size());
-        const NormTable table = common.timed("fit", [&] {
-            return fit(*engine, items, bank.view(), options);
-        });
+        const NormTable table = common.timed(
+            "fit", [&] { return fit(*engine, items, bank.view(), options); });
         std::vector<Method> chosen;
         for (const std::string& name : methods) {
             chosen.push_back(method_from_name(name));
@@ -123,15 +122,21 @@ struct Eval {
         require(array.d == 1 && array.rows == nq, groundtruth, ": is ",
                 array.rows, " x ", array.d, " but there are ", nq,
                 " queries; give one label per query");
-        return read_labels(array);
+        std::vector<idx_t> truth = read_labels(array);
+        for (idx_t i = 0; i < nq; i++) {
+            require(truth[i] >= 0 && truth[i] < items.size(), groundtruth,
+                    ": row ", i, " is item ", truth[i], " but ", gallery,
+                    " has items 0 to ", items.size() - 1);
+        }
+        return truth;
     }
 };
 
 }  // namespace
 
 void add_eval(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "eval", "Measure recall and hubness of each method");
+    CLI::App* command =
+        app.add_subcommand("eval", "Measure recall and hubness of each method");
     const auto eval = std::make_shared<Eval>(*command);
     command->callback([eval] { eval->run(); });
 }

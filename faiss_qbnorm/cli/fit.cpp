@@ -31,18 +31,16 @@ struct Fit {
         command.add_option("--method", method, "is or dis")
             ->check(CLI::IsMember({"is", "dis"}))
             ->required();
-        command
-            .add_option("--beta", normalization.beta, "Inverse temperature")
+        command.add_option("--beta", normalization.beta, "Inverse temperature")
             ->check(beta_range)
             ->capture_default_str();
         command
             .add_option("--activation-k", normalization.activation_k,
                         "Activation set: each bank query's top this many")
-            ->check(CLI::PositiveNumber)
+            ->check(k_range)
             ->capture_default_str();
         command
-            .add_option("--rows", rows,
-                        "Fit only rows BEGIN:END, to be merged")
+            .add_option("--rows", rows, "Fit only rows BEGIN:END, to be merged")
             ->check(is_row_range);
         command.add_option("-o,--output", output, "Table to write (.qbn)")
             ->required();
@@ -65,6 +63,7 @@ struct Fit {
         const Matrix bank = common.timed("read", [&] {
             return VectorFile(querybank, vectors.normalize).read();
         });
+        require_same_d(querybank, bank.d, gallery, items.d());
         const NormTable table = common.timed("fit", [&] {
             const idx_t end = options.end < 0 ? items.size() : options.end;
             options.progress = progress_bar("fit", end - options.begin);

@@ -1,7 +1,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <iomanip>
 #include <limits>
+#include <sstream>
 
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/table_report.h"
@@ -49,23 +51,24 @@ struct Inspect {
         common.report["rows"] = array.rows;
         common.report["d"] = array.d;
         common.report["type"] = name_of(array.type);
-        std::printf("%s: %lld rows of dimension %d, %s", file.c_str(),
-                    static_cast<long long>(array.rows), array.d,
-                    name_of(array.type).c_str());
         const bool vectors = array.type == ElementType::float32 ||
                              array.type == ElementType::float16;
-        if (vectors && array.rows > 0) print_norms(array.rows);
-        std::printf("\n");
+        for (idx_t i = 0; verify && i < array.rows; i++) array.row(i);
+        const std::string norms =
+            vectors && array.rows > 0 ? norms_of(array.rows) : "";
+        std::printf("%s: %lld rows of dimension %d, %s%s\n", file.c_str(),
+                    static_cast<long long>(array.rows), array.d,
+                    name_of(array.type).c_str(), norms.c_str());
     }
 
     // Of the first rows, or of all where they are to be verified.
-    void print_norms(idx_t rows) {
+    std::string norms_of(idx_t rows) {
         constexpr idx_t sample = 10000;
         const idx_t seen = verify ? rows : std::min(rows, sample);
         double least = std::numeric_limits<double>::infinity();
         double most = 0;
-        VectorFile(file, false).for_each_block(
-            0, seen, [&](const GalleryBlock& block) {
+        VectorFile(file, false)
+            .for_each_block(0, seen, [&](const GalleryBlock& block) {
                 for (idx_t i = 0; i < block.vectors.rows; i++) {
                     const float* row = block.vectors.row(i);
                     const double norm = std::sqrt(exact_score(
@@ -75,11 +78,10 @@ struct Inspect {
                 }
             });
         common.report["norms"] = {least, most};
-        std::printf("; norms %.4g to %.4g", least, most);
-        if (seen < rows) {
-            std::printf(" in the first %lld rows",
-                        static_cast<long long>(seen));
-        }
+        std::ostringstream text;
+        text << std::setprecision(4) << "; norms " << least << " to " << most;
+        if (seen < rows) text << " in the first " << seen << " rows";
+        return text.str();
     }
 };
 

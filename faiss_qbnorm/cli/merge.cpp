@@ -24,15 +24,18 @@ struct Merge {
         require_writable(output);
         std::vector<NormTable> tables;
         std::vector<const NormTable*> pointers;
+        std::string names;
         common.timed("read", [&] {
             for (const std::string& part : parts) {
                 verify_table(part);
                 tables.push_back(read_table(part));
+                names += (names.empty() ? "" : ", ") + part;
             }
         });
         for (const NormTable& table : tables) pointers.push_back(&table);
-        const NormTable whole =
-            common.timed("merge", [&] { return merge(pointers); });
+        const NormTable whole = common.timed("merge", [&] {
+            return naming(names, [&] { return merge(pointers); });
+        });
         common.timed("write", [&] { write_table(whole, output); });
         describe(whole, common.report);
         std::printf("%s: %s\n", output.c_str(), describe(whole).c_str());

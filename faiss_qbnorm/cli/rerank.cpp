@@ -4,7 +4,7 @@
 
 #include "faiss_qbnorm/cli/answer_files.h"
 #include "faiss_qbnorm/cli/common.h"
-#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/array_file.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/search.h"
@@ -31,7 +31,7 @@ struct Rerank {
                         "Their distances as FAISS gives them, float32, nq x K")
             ->required();
         command.add_option("-k", k, "Answers per query")
-            ->check(CLI::PositiveNumber)
+            ->check(k_range)
             ->capture_default_str();
         command
             .add_option("-o,--output", prefix,
@@ -46,8 +46,8 @@ struct Rerank {
         const ArrayFile label_rows = ArrayFile::open(labels);
         const ArrayFile distance_rows = ArrayFile::open(distances);
         check_candidates(label_rows, distance_rows);
-        const auto bound =
-            common.timed("bind", [&] { return engine->bind_table(norm_table); });
+        const auto bound = common.timed(
+            "bind", [&] { return engine->bind_table(norm_table); });
         AnswerFiles files(prefix, label_rows.rows, k);
         common.timed("rerank", [&] {
             stream(*engine, norm_table, *bound, label_rows, distance_rows,
@@ -63,8 +63,7 @@ struct Rerank {
     void check_table_is_whole(const NormTable& norm_table) const {
         require(norm_table.is_whole(), table, ": covers only rows ",
                 norm_table.begin, ":", norm_table.end, " of ",
-                norm_table.gallery_size,
-                "; join the parts with qbnorm merge");
+                norm_table.gallery_size, "; join the parts with qbnorm merge");
     }
 
     void check_candidates(const ArrayFile& label_rows,
@@ -77,8 +76,8 @@ struct Rerank {
         require(label_rows.rows == distance_rows.rows &&
                     label_rows.d == distance_rows.d,
                 labels, " is ", label_rows.rows, " x ", label_rows.d, " but ",
-                distances, " is ", distance_rows.rows, " x ",
-                distance_rows.d, "; give one distance for each label");
+                distances, " is ", distance_rows.rows, " x ", distance_rows.d,
+                "; give one distance for each label");
     }
 
     void stream(const Engine& engine, const NormTable& norm_table,
@@ -87,8 +86,8 @@ struct Rerank {
         const idx_t candidates = label_rows.d;
         const idx_t rows = label_rows.rows;
         constexpr idx_t candidates_at_once = idx_t{1} << 22;
-        const idx_t batch = std::max<idx_t>(
-            candidates_at_once / std::max(candidates, k), 1);
+        const idx_t batch =
+            std::max<idx_t>(candidates_at_once / std::max(candidates, k), 1);
         const Method method =
             column_of(norm_table, Bank::querybank).normalization.method;
         const auto progress = progress_bar("rerank", rows);
@@ -109,14 +108,12 @@ struct Rerank {
                 for (float& score : scores) score = -score;
             }
             const Answers answers{best_scores.data(), best_labels.data()};
-            try {
-                engine.rerank(bound, method,
-                              {n, candidates, scores.data(),
-                               batch_labels.data(), first},
-                              k, answers);
-            } catch (const Error& problem) {
-                fail(labels, ", ", distances, ": ", problem.what());
-            }
+            naming(labels + ", " + distances, [&] {
+                engine.rerank(
+                    bound, method,
+                    {n, candidates, scores.data(), batch_labels.data(), first},
+                    k, answers);
+            });
             scores_to_distances(norm_table.metric, n * k, answers.labels,
                                 answers.scores);
             files.append(n, answers.scores, answers.labels);

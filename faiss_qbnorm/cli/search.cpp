@@ -1,7 +1,6 @@
 #include "faiss_qbnorm/search.h"
 
 #include <faiss/AutoTune.h>
-#include <faiss/impl/FaissException.h>
 #include <faiss/index_io.h>
 
 #include <cstdio>
@@ -9,7 +8,7 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
 #include "faiss_qbnorm/cli/answer_files.h"
 #include "faiss_qbnorm/cli/common.h"
-#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
 
@@ -27,7 +26,7 @@ std::unique_ptr<faiss::Index> read_faiss(const std::string& path,
                                                          parameters.c_str());
         }
         return index;
-    } catch (const faiss::FaissException& problem) {
+    } catch (const std::exception& problem) {
         fail(path, ": FAISS refuses it: ", problem.what());
     }
 }
@@ -58,13 +57,13 @@ struct Search {
             ->needs(file);
         command.add_option("--queries", queries, "Queries")->required();
         command.add_option("-k", k, "Answers per query")
-            ->check(CLI::PositiveNumber)
+            ->check(k_range)
             ->capture_default_str();
         command
             .add_option("--k-factor", k_factor,
                         "Candidates per answer, for indexes that are not "
                         "scanned")
-            ->check(CLI::Range(1.0F, 1e9F))
+            ->check(k_factor_range)
             ->needs(file)
             ->capture_default_str();
         command
@@ -74,10 +73,9 @@ struct Search {
     }
 
     void run() {
-        const auto engine = common.start();
-        const NormTable norm_table = common.timed("open", [&] {
-            return read_table(table);
-        });
+        const std::shared_ptr<const Engine> engine = common.start();
+        const NormTable norm_table =
+            common.timed("open", [&] { return read_table(table); });
         const Metric metric = metric_from_name(vectors.metric);
         require(norm_table.metric == metric, table, ": was fitted with metric ",
                 name_of(norm_table.metric), "; give --metric ",
@@ -89,10 +87,10 @@ struct Search {
         std::vector<float> distances(asked.rows * k);
         std::vector<idx_t> labels(asked.rows * k);
         if (index.empty()) {
-            search_gallery(*engine, norm_table, asked.view(),
-                           distances.data(), labels.data());
+            search_gallery(*engine, norm_table, asked.view(), distances.data(),
+                           labels.data());
         } else {
-            search_index(norm_table, asked.view(), distances.data(),
+            search_index(engine, norm_table, asked.view(), distances.data(),
                          labels.data());
         }
         files.append(asked.rows, distances.data(), labels.data());
@@ -106,6 +104,11 @@ struct Search {
                         const MatrixView& asked, float* distances,
                         idx_t* labels) {
         const VectorFile items(gallery, vectors.normalize);
+        require_same_d(queries, asked.d, gallery, items.d());
+        naming(table + ", " + gallery, [&] {
+            check_table_fits(norm_table, items.size(), items.d(),
+                             norm_table.metric);
+        });
         const Method method =
             column_of(norm_table, Bank::querybank).normalization.method;
         common.timed("search", [&] {
@@ -117,15 +120,22 @@ struct Search {
         });
     }
 
-    void search_index(const NormTable& norm_table, const MatrixView& asked,
+    void search_index(const std::shared_ptr<const Engine>& engine,
+                      const NormTable& norm_table, const MatrixView& asked,
                       float* distances, idx_t* labels) {
         const auto base = common.timed(
             "load", [&] { return read_faiss(index, index_parameters); });
-        IndexQBNorm wrapped(base.get());
-        wrapped.k_factor = k_factor;
-        wrapped.set_table(norm_table);
-        require(asked.d == wrapped.d, queries, ": has dimension ", asked.d,
-                " but ", index, " has ", wrapped.d);
+        require_same_d(queries, asked.d, index, static_cast<int>(base->d));
+        naming(table + ", " + index, [&] {
+            IndexQBNorm wrapped(base.get(), engine);
+            wrapped.k_factor = k_factor;
+            wrapped.set_table(norm_table);
+            search_wrapped(wrapped, asked, distances, labels);
+        });
+    }
+
+    void search_wrapped(const IndexQBNorm& wrapped, const MatrixView& asked,
+                        float* distances, idx_t* labels) {
         common.timed("search", [&] {
             const auto progress = progress_bar("search", asked.rows);
             const idx_t batch = query_batch(k);

@@ -1,6 +1,5 @@
 #include "faiss_qbnorm/cli/table_report.h"
 
-#include <iomanip>
 #include <sstream>
 
 namespace faiss_qbnorm::cli {
@@ -22,12 +21,13 @@ std::string describe(const NormTable& table) {
              << (column.bank == Bank::querybank ? "querybank" : "gallerybank")
              << " of " << column.bank_size << ", method "
              << name_of(column.normalization.method) << ", beta "
-             << column.normalization.beta << "; activation set (k = "
-             << column.normalization.activation_k << ") of "
-             << column.activation.count() << " items";
+             << column.normalization.beta
+             << "; activation set (k = " << column.normalization.activation_k
+             << ") of " << column.activation.count() << " items";
         if (table.size() > 0) {
-            text << " (" << std::fixed << std::setprecision(1) << share
-                 << " %)" << std::defaultfloat;
+            const auto precision = text.precision(1);
+            text << " (" << std::fixed << share << " %)" << std::defaultfloat;
+            text.precision(precision);
         }
         if (column.lists.length > 0) {
             text << "; bank lists of " << column.lists.length;
@@ -44,8 +44,8 @@ void describe(const NormTable& table, nlohmann::ordered_json& report) {
     report["fingerprint"] = table.fingerprint;
     for (const BankColumn& column : table.columns) {
         report["columns"].push_back(
-            {{"bank", column.bank == Bank::querybank ? "querybank"
-                                                     : "gallerybank"},
+            {{"bank",
+              column.bank == Bank::querybank ? "querybank" : "gallerybank"},
              {"method", name_of(column.normalization.method)},
              {"beta", column.normalization.beta},
              {"activation_k", column.normalization.activation_k},

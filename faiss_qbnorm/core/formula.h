@@ -36,7 +36,8 @@ inline float exact_score(Metric metric, const float* a, const float* b, int d) {
             add(lane, a[i + lane], b[i + lane]);
         }
     }
-    for (int lane = 0; i + lane < d; lane++) add(lane, a[i + lane], b[i + lane]);
+    for (int lane = 0; i + lane < d; lane++)
+        add(lane, a[i + lane], b[i + lane]);
     return static_cast<float>(((sums[0] + sums[4]) + (sums[2] + sums[6])) +
                               ((sums[1] + sums[5]) + (sums[3] + sums[7])));
 }
@@ -65,8 +66,8 @@ inline double expm1_nonpositive(double x) {
     p = (p * r + 1.0) * r;
     // The low bits of `shifted` are n: moved into the exponent they make 2^n.
     const auto bits = std::bit_cast<std::uint64_t>(shifted);
-    const double power = std::bit_cast<double>((bits << 52) +
-                                               std::bit_cast<std::uint64_t>(1.0));
+    const double power =
+        std::bit_cast<double>((bits << 52) + std::bit_cast<std::uint64_t>(1.0));
     return power * p + (power - 1.0);
 }
 

@@ -23,12 +23,14 @@ void check_finite(const GalleryBlock& block, std::string_view what) {
         constexpr std::uint32_t exponent = 0x7f800000;
         bool bad = false;
         for (int j = 0; j < matrix.d; j++) {
-            bad |= (std::bit_cast<std::uint32_t>(row[j]) & exponent) == exponent;
+            bad |=
+                (std::bit_cast<std::uint32_t>(row[j]) & exponent) == exponent;
         }
         if (bad && i < bad_row) bad_row = i;
     }
-    require(bad_row == matrix.rows, what, ": row ", block.label(bad_row),
-            " holds NaN or Inf; remove or repair it");
+    if (bad_row == matrix.rows) return;
+    fail(what, ": row ", block.label(bad_row),
+         " holds NaN or Inf; remove or repair it");
 }
 
 void normalize_rows(float* data, idx_t rows, int d) {
@@ -50,8 +52,8 @@ std::uint64_t fingerprint(const GalleryBlock& block) {
     std::uint64_t sum = 0;
 #pragma omp parallel for reduction(+ : sum)
     for (idx_t i = 0; i < m.rows; i++) {
-        sum += XXH3_64bits_withSeed(m.row(i), sizeof(float) * m.d,
-                                    block.label(i));
+        sum +=
+            XXH3_64bits_withSeed(m.row(i), sizeof(float) * m.d, block.label(i));
     }
     return sum;
 }

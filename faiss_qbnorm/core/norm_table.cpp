@@ -11,13 +11,12 @@ namespace {
 using Parts = std::vector<const NormTable*>;
 
 void check_mergeable(const NormTable& a, const NormTable& b) {
-    require(a.d == b.d && a.metric == b.metric &&
-                a.gallery_size == b.gallery_size,
-            "the parts are not of one gallery: rows ", a.begin, ":", a.end,
-            " are of ", a.gallery_size, " items, d = ", a.d, ", metric ",
-            name_of(a.metric), "; rows ", b.begin, ":", b.end, " are of ",
-            b.gallery_size, " items, d = ", b.d, ", metric ",
-            name_of(b.metric));
+    require(
+        a.d == b.d && a.metric == b.metric && a.gallery_size == b.gallery_size,
+        "the parts are not of one gallery: rows ", a.begin, ":", a.end,
+        " are of ", a.gallery_size, " items, d = ", a.d, ", metric ",
+        name_of(a.metric), "; rows ", b.begin, ":", b.end, " are of ",
+        b.gallery_size, " items, d = ", b.d, ", metric ", name_of(b.metric));
     require(a.end == b.begin, "the parts do not join: rows ", a.begin, ":",
             a.end, " are followed by rows ", b.begin, ":", b.end);
     bool same = a.columns.size() == b.columns.size();
@@ -61,9 +60,9 @@ BankColumn merge_column(const Parts& parts, size_t column) {
     }
     result.offsets = std::move(offsets);
     result.lists = merge_lists(parts, column);
-    result.activation = activation_from_lists(
-        result.lists, result.normalization.activation_k, parts.front()->begin,
-        parts.back()->end);
+    result.activation =
+        activation_from_lists(result.lists, result.normalization.activation_k,
+                              parts.front()->begin, parts.back()->end);
     return result;
 }
 

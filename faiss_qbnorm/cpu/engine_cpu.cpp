@@ -27,8 +27,9 @@ namespace {
 template <class Mine, class Handle>
 const Mine& mine(const Handle& handle) {
     const auto* result = dynamic_cast<const Mine*>(&handle);
-    require(result != nullptr, "a handle of another engine reached the cpu "
-                               "engine; bind it with this one");
+    require(result != nullptr,
+            "a handle of another engine reached the cpu "
+            "engine; bind it with this one");
     return *result;
 }
 

@@ -39,8 +39,8 @@ class ProbeWorker {
             select(begin, end, place, b, b_end);
         }
         for (idx_t i = begin; i < end; i++) {
-            offsets[i] = static_cast<float>(
-                sums_[place + i - begin].is_offset(beta_));
+            offsets[i] =
+                static_cast<float>(sums_[place + i - begin].is_offset(beta_));
         }
     }
 
@@ -62,8 +62,8 @@ class ProbeWorker {
     void score(idx_t b, idx_t b_end) {
         score_tile(bank_.metric, padded_.data(), padded_squares_.data(),
                    tiles_.probe_gallery, bank_.rows.rows.row(b),
-                   bank_.rows.squares.data() + b, b_end - b,
-                   bank_.rows.rows.d, scores_.data());
+                   bank_.rows.squares.data() + b, b_end - b, bank_.rows.rows.d,
+                   scores_.data());
     }
 
     void fold(idx_t rows, idx_t place, idx_t columns) {
@@ -173,8 +173,8 @@ void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
                float* offsets, TopLists& winners) {
     const idx_t rows = gallery.rows.rows.rows;
     const idx_t bank_rows = bank.rows.rows.rows;
-    std::vector<std::mutex> locks(
-        (bank_rows + tiles.probe_bank - 1) / tiles.probe_bank);
+    std::vector<std::mutex> locks((bank_rows + tiles.probe_bank - 1) /
+                                  tiles.probe_bank);
     // Tiles begin where the label is a multiple of their height, wherever a
     // block begins.
     const idx_t shift = gallery.block.labels

@@ -36,13 +36,11 @@ void cpu_rerank(const CpuTable& table, Method method,
         errors.run([&] {
             const float* scores = candidates.scores + query * candidates.k;
             const idx_t* labels = candidates.labels + query * candidates.k;
-            const Scored top1 =
-                raw_top1(table, candidates.first_row + query,
-                                        candidates.k, scores, labels);
+            const Scored top1 = raw_top1(table, candidates.first_row + query,
+                                         candidates.k, scores, labels);
             const bool open = gate_opens(
-                method, top1.label >= 0 &&
-                            table.column.activation.contains(top1.label -
-                                                             table.begin));
+                method, top1.label >= 0 && table.column.activation.contains(
+                                               top1.label - table.begin));
             TopLists best(1, k);
             for (idx_t i = 0; i < candidates.k; i++) {
                 if (labels[i] == -1) continue;

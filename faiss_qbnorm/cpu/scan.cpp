@@ -126,8 +126,7 @@ class ScanWorker {
               idx_t columns, idx_t g, float error, Exact exact) {
         const idx_t k = ranking.mine.k();
         if (k > 0) {
-            float bound =
-                std::max(ranking.known[i], ranking.mine.threshold(i));
+            float bound = std::max(ranking.known[i], ranking.mine.threshold(i));
             if (bound == -std::numeric_limits<float>::infinity() &&
                 columns >= k) {
                 // k items of this tile alone score at least this much.
@@ -138,8 +137,8 @@ class ScanWorker {
             for_each_survivor(
                 columns, [&](idx_t j) { return !(values[j] < threshold); },
                 [&](idx_t j) {
-                    ranking.mine.offer(
-                        i, {exact(j), gallery_.block.label(g + j)});
+                    ranking.mine.offer(i,
+                                       {exact(j), gallery_.block.label(g + j)});
                 });
         }
         if (!ranking.counts_ranks()) return;
@@ -182,7 +181,8 @@ void cpu_scan(const CpuTiles& tiles, const CpuGallery& gallery,
     if (rows == 0 || nq == 0) return;
     // A task is a tile of queries against the block; where that leaves threads
     // idle (few queries), against a slice of it.
-    const idx_t query_tiles = (nq + tiles.scan_queries - 1) / tiles.scan_queries;
+    const idx_t query_tiles =
+        (nq + tiles.scan_queries - 1) / tiles.scan_queries;
     const idx_t threads = omp_get_max_threads();
     const idx_t slices = (threads + query_tiles - 1) / query_tiles;
     const idx_t slice_rows = (rows + slices - 1) / slices;
@@ -194,7 +194,8 @@ void cpu_scan(const CpuTiles& tiles, const CpuGallery& gallery,
 #pragma omp for schedule(dynamic)
         for (idx_t task = 0; task < query_tiles * slices; task++) {
             errors.run([&] {
-                if (!worker) worker.emplace(tiles, gallery, table, queries, state);
+                if (!worker)
+                    worker.emplace(tiles, gallery, table, queries, state);
                 const idx_t tile = task / slices;
                 const idx_t first = tile * tiles.scan_queries;
                 const idx_t begin = task % slices * slice_rows;

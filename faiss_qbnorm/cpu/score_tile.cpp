@@ -31,9 +31,8 @@ float ScoredRows::max_norm(idx_t begin, idx_t end) const {
 }
 
 void score_tile(Metric metric, const float* left, const float* left_squares,
-                idx_t left_rows, const float* right,
-                const float* right_squares, idx_t columns, int d,
-                float* tile) {
+                idx_t left_rows, const float* right, const float* right_squares,
+                idx_t columns, int d, float* tile) {
     // Fortran's column-major C[columns x left_rows] is our row-major tile.
     const int m = static_cast<int>(columns);
     const int n = static_cast<int>(left_rows);

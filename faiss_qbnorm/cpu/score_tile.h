@@ -22,8 +22,8 @@ struct ScoredRows {
 /// `left_rows` x `columns` rows. One BLAS product on the calling thread: fast,
 /// with an error of at most score_error.
 void score_tile(Metric metric, const float* left, const float* left_squares,
-                idx_t left_rows, const float* right,
-                const float* right_squares, idx_t columns, int d, float* tile);
+                idx_t left_rows, const float* right, const float* right_squares,
+                idx_t columns, int d, float* tile);
 
 /// A bound on |score_tile - exact_score| for rows of at most these norms.
 float score_error(Metric metric, int d, float left_norm, float right_norm);

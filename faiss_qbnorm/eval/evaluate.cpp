@@ -59,8 +59,8 @@ struct Collected {
         std::vector<float> scores(nq * k);
         std::vector<idx_t> batch_labels(nq * k);
         std::vector<std::uint8_t> gates(nq);
-        finish_scan(state, &table, method,
-                    {scores.data(), batch_labels.data()}, gates.data());
+        finish_scan(state, &table, method, {scores.data(), batch_labels.data()},
+                    gates.data());
         labels.insert(labels.end(), batch_labels.begin(), batch_labels.end());
         for (idx_t i = 0; i < nq; i++) {
             const RankCount& rank = gates[i] ? state.targets.normalised_rank[i]
@@ -83,11 +83,12 @@ struct Collected {
 
 }  // namespace
 
-std::vector<MethodReport> evaluate(
-    const Engine& engine, const Gallery& gallery, const NormTable& table,
-    std::span<const Method> methods, const MatrixView& queries,
-    std::span<const idx_t> groundtruth,
-    const std::function<void(idx_t)>& progress) {
+std::vector<MethodReport> evaluate(const Engine& engine, const Gallery& gallery,
+                                   const NormTable& table,
+                                   std::span<const Method> methods,
+                                   const MatrixView& queries,
+                                   std::span<const idx_t> groundtruth,
+                                   const std::function<void(idx_t)>& progress) {
     require(queries.rows > 0, "there are no queries to evaluate");
     require(queries.d == gallery.d(), "the queries have dimension ", queries.d,
             " but ", gallery.name(), " has ", gallery.d());
@@ -105,8 +106,8 @@ std::vector<MethodReport> evaluate(
         state.targets = targets_of(gallery, table, rows,
                                    groundtruth.subspan(first, rows.rows));
         gallery.for_each_block(0, gallery.size(), [&](const GalleryBlock& b) {
-            engine.scan(*engine.bind_gallery(table.metric, b), bound_table.get(), rows,
-                        state);
+            engine.scan(*engine.bind_gallery(table.metric, b),
+                        bound_table.get(), rows, state);
         });
         for (size_t i = 0; i < methods.size(); i++) {
             collected[i].add(state, table, methods[i]);

@@ -12,9 +12,9 @@ namespace faiss_qbnorm {
 struct MethodReport {
     Method method = Method::none;
     RetrievalMetrics retrieval;
-    double skewness = 0;          ///< of the 10-occurrence
-    idx_t max_k_occurrence = 0;   ///< the largest 10-occurrence
-    double gate_open = 0;         ///< share of the queries ranked by s - offset
+    double skewness = 0;         ///< of the 10-occurrence
+    idx_t max_k_occurrence = 0;  ///< the largest 10-occurrence
+    double gate_open = 0;        ///< share of the queries ranked by s - offset
 };
 
 /// Ranks the whole gallery for every query, in one pass for all the methods.

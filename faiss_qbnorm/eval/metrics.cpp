@@ -48,7 +48,8 @@ double k_skewness(std::span<const idx_t> occurrences) {
     require(!occurrences.empty(), "there are no items to count");
     const auto n = static_cast<double>(occurrences.size());
     double mean = 0;
-    for (const idx_t count : occurrences) mean += static_cast<double>(count) / n;
+    for (const idx_t count : occurrences)
+        mean += static_cast<double>(count) / n;
     double second = 0;
     double third = 0;
     for (const idx_t count : occurrences) {

@@ -86,8 +86,8 @@ void for_each_base_block(const faiss::Index& index, const BlockVisitor& visit) {
             const int d = static_cast<int>(pre->d);
             original.resize(rows * d);
             pre->reverse_chain(rows, block.vectors.data, original.data());
-            visit({{original.data(), rows, d}, block.first_label,
-                   block.labels});
+            visit(
+                {{original.data(), rows, d}, block.first_label, block.labels});
         });
     } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
         for_each_ivf_block(*ivf, visit);
@@ -116,9 +116,10 @@ void BaseGallery::for_each_block(idx_t begin, idx_t end,
         });
     } catch (const faiss::FaissException& problem) {
         if (visiting) throw;
-        fail("the base index cannot give its vectors back; pass the originals "
-             "(ntotal x d) to set_querybank. FAISS says: ",
-             problem.what());
+        fail(
+            "the base index cannot give its vectors back; pass the originals "
+            "(ntotal x d) to set_querybank. FAISS says: ",
+            problem.what());
     }
 }
 

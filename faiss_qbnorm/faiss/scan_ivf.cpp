@@ -124,8 +124,8 @@ void scan_batch(const faiss::IndexIVF& ivf, const BankColumn& column,
         for (idx_t i = 0; i < queries.rows; i++) {
             errors.run([&] {
                 if (!scanner) {
-                    scanner = std::make_unique<ListScanner>(ivf, column,
-                                                            settings, k);
+                    scanner =
+                        std::make_unique<ListScanner>(ivf, column, settings, k);
                 }
                 scanner->scan(queries.row(i), &lists[i * settings.nprobe],
                               &distances[i * settings.nprobe]);

@@ -23,8 +23,8 @@ struct ArrayFile {
     ElementType type = ElementType::float32;
     idx_t rows = 0;
     int d = 0;
-    size_t first = 0;   ///< byte of row 0
-    size_t stride = 0;  ///< bytes from row to row
+    size_t first = 0;           ///< byte of row 0
+    size_t stride = 0;          ///< bytes from row to row
     bool counted_rows = false;  ///< each row is preceded by its d (.fvecs)
 
     /// Throws an Error naming the file where it is not such an array, or not

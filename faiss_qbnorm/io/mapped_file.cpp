@@ -23,8 +23,8 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     } else if (!S_ISREG(status.st_mode)) {
         problem = "not a regular file";
     } else if (status.st_size > 0) {  // nothing can be mapped of an empty file
-        address = mmap(nullptr, status.st_size, PROT_READ, MAP_SHARED,
-                       descriptor, 0);
+        address =
+            mmap(nullptr, status.st_size, PROT_READ, MAP_SHARED, descriptor, 0);
         if (address == MAP_FAILED) problem = std::strerror(errno);
     }
     close(descriptor);

@@ -26,7 +26,9 @@ Header find_header(const MappedFile& file) {
     require(text.starts_with(magic), file.path(),
             ": does not begin as a .npy file");
     require(text.size() >= 12, file.path(), ": is truncated in its header");
-    const auto byte = [&](size_t i) { return std::to_integer<size_t>(bytes[i]); };
+    const auto byte = [&](size_t i) {
+        return std::to_integer<size_t>(bytes[i]);
+    };
     const size_t version = byte(6);
     require(version >= 1 && version <= 3, file.path(), ": .npy format ",
             version, " is unknown");
@@ -50,7 +52,7 @@ std::string_view value_of(std::string_view header, std::string_view key) {
 
 ElementType element_type(const std::string& path, std::string_view header) {
     const std::string_view value = value_of(header, "'descr'");
-    const std::string_view name = value.substr(0, value.find_first_of(",}"));
+    const std::string_view name = value.substr(0, value.find_first_of(" \t,}"));
     if (name == "'<f4'") return ElementType::float32;
     if (name == "'<f2'") return ElementType::float16;
     if (name == "'<i4'") return ElementType::int32;
@@ -86,8 +88,11 @@ std::vector<idx_t> shape_of(const std::string& path, std::string_view header) {
 ArrayFile open_npy(std::shared_ptr<const MappedFile> file) {
     const std::string& path = file->path();
     const Header header = find_header(*file);
-    require(value_of(header.text, "'fortran_order'").starts_with("False"), path,
+    const std::string_view order = value_of(header.text, "'fortran_order'");
+    require(!order.starts_with("True"), path,
             ": is in Fortran order; save numpy.ascontiguousarray of it");
+    require(order.starts_with("False"), path,
+            ": its header has no fortran_order");
     const ElementType type = element_type(path, header.text);
     const std::vector<idx_t> shape = shape_of(path, header.text);
     const idx_t rows = shape[0];
@@ -100,8 +105,8 @@ ArrayFile open_npy(std::shared_ptr<const MappedFile> file) {
     require(static_cast<size_t>(rows) == held / stride && held % stride == 0,
             path, ": its header says ", rows, " x ", d, " ", name_of(type),
             " but ", held, " bytes follow; it is truncated or damaged");
-    return {std::move(file), type,   rows, static_cast<int>(d), header.data,
-            stride,          false};
+    return {std::move(file), type,   rows, static_cast<int>(d),
+            header.data,     stride, false};
 }
 
 void write_npy_header(OutputFile& out, ElementType type, idx_t rows, idx_t d) {

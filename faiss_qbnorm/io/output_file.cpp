@@ -21,14 +21,18 @@ std::string folder_of(const std::string& path) {
 }  // namespace
 
 OutputFile::OutputFile(const std::string& path) : path_(path) {
-    require(!std::filesystem::is_directory(path), path,
-            ": cannot write: it is a folder");
+    std::error_code unseen;  // open() says what is wrong with the path
+    const auto status = std::filesystem::status(path, unseen);
+    require(!is_directory(status), path, ": cannot write: it is a folder");
+    require(!exists(status) || is_regular_file(status), path,
+            ": cannot write: it is not a regular file");
     for (int attempt = 0; descriptor_ < 0; attempt++) {
         temporary_ = path + ".tmp-" + std::to_string(getpid()) + "-" +
                      std::to_string(attempt);
         descriptor_ = open(temporary_.c_str(),
                            O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-        if (descriptor_ < 0 && errno != EEXIST) fail_with_errno("cannot create");
+        if (descriptor_ < 0 && errno != EEXIST)
+            fail_with_errno("cannot create");
     }
 }
 

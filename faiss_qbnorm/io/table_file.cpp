@@ -188,9 +188,9 @@ T take(const MappedFile& file, size_t& offset) {
 
 void check_header(const MappedFile& file, const Header& header) {
     const std::string& path = file.path();
-    require(std::equal(std::begin(file_magic), std::end(file_magic),
-                       header.magic),
-            path, ": is not a .qbn table");
+    require(
+        std::equal(std::begin(file_magic), std::end(file_magic), header.magic),
+        path, ": is not a .qbn table");
     require(header.version == file_version, path, ": is a .qbn of version ",
             header.version, " but this program reads version ", file_version);
     require(header.file_size == file.bytes().size(), path, ": has ",
@@ -199,6 +199,17 @@ void check_header(const MappedFile& file, const Header& header) {
     require(header.columns >= 1 && header.columns <= most_columns &&
                 header.sections <= 4 * header.columns,
             path, ": its header is damaged");
+}
+
+void check_sections(const MappedFile& file, const Head& head) {
+    const size_t size = file.bytes().size();
+    for (const SectionInfo& section : head.sections) {
+        require(section.offset % alignment == 0 &&
+                    section.offset >= head.header.head_size &&
+                    section.offset <= size &&
+                    section.size <= size - section.offset,
+                file.path(), ": a section is not inside the file");
+    }
 }
 
 Head read_head(const MappedFile& file) {
@@ -213,9 +224,15 @@ Head read_head(const MappedFile& file) {
     for (std::uint32_t i = 0; i < head.header.sections; i++) {
         head.sections.push_back(take<SectionInfo>(file, offset));
     }
-    require(head.header.head_size == aligned(offset) &&
+    const std::vector<char> written = head.bytes();
+    require(head.header.head_size == written.size() &&
                 head.header.checksum == head.checksum(),
             file.path(), ": its header is damaged (wrong checksum)");
+    require(written.size() <= file.bytes().size() &&
+                std::memcmp(written.data(), file.bytes().data(),
+                            written.size()) == 0,
+            file.path(), ": its header is damaged (padding)");
+    check_sections(file, head);
     return head;
 }
 
@@ -232,10 +249,10 @@ SharedArray<T> section_array(const std::shared_ptr<const MappedFile>& file,
         require(section.size % sizeof(T) == 0 &&
                     section.size / sizeof(T) == static_cast<size_t>(count),
                 file->path(), ": a section has the wrong size");
-        return {file,
-                {reinterpret_cast<const T*>(file->bytes().data() +
-                                            section.offset),
-                 static_cast<size_t>(count)}};
+        return {
+            file,
+            {reinterpret_cast<const T*>(file->bytes().data() + section.offset),
+             static_cast<size_t>(count)}};
     }
     fail(file->path(), ": a section is missing");
 }
@@ -290,9 +307,13 @@ NormTable table_of(const std::shared_ptr<const MappedFile>& file,
                     info.end,
                     info.fingerprint,
                     {}};
+    size_t sections = 0;
     for (std::uint32_t i = 0; i < head.header.columns; i++) {
         table.columns.push_back(read_column(file, head, i, table.size()));
+        sections += table.columns[i].lists.length > 0 ? 4 : 2;
     }
+    require(head.sections.size() == sections, file->path(),
+            ": a section belongs to no column");
     return table;
 }
 
@@ -306,10 +327,12 @@ void verify_content(const std::string& path, const NormTable& table,
                 path, ": a bank list holds label ", label,
                 ", which is not in the table");
     }
+    for (const float score : column.lists.scores) {
+        require(!std::isnan(score), path, ": a bank list holds a NaN score");
+    }
     const auto& words = column.activation.words();
     const idx_t tail = table.size() % 64;
-    require(words.empty() || tail == 0 ||
-                words[words.size() - 1] >> tail == 0,
+    require(words.empty() || tail == 0 || words[words.size() - 1] >> tail == 0,
             path, ": the activation set is longer than the table");
 }
 
@@ -343,8 +366,7 @@ void verify_table(const std::string& path) {
     for (const SectionInfo& section : head.sections) {
         require(XXH3_64bits(file->bytes().data() + section.offset,
                             section.size) == section.checksum,
-                path, ": section ", section.kind, " of column ",
-                section.column,
+                path, ": section ", section.kind, " of column ", section.column,
                 " is damaged (wrong checksum); fit the table again");
     }
     for (const BankColumn& column : table.columns) {
@@ -356,7 +378,8 @@ bool is_table(const std::string& path) {
     std::ifstream in(path, std::ios::binary);
     char start[sizeof file_magic] = {};
     in.read(start, sizeof start);
-    return in && std::equal(std::begin(file_magic), std::end(file_magic), start);
+    return in &&
+           std::equal(std::begin(file_magic), std::end(file_magic), start);
 }
 
 }  // namespace faiss_qbnorm

@@ -57,7 +57,12 @@ void VectorFile::convert(idx_t begin, idx_t end, float* out) const {
             }
         });
     }
-    errors.rethrow();
+    try {
+        errors.rethrow();
+    } catch (const Error&) {  // of any row; the first is the one to name
+        for (idx_t i = begin; i < end; i++) array_.row(i);
+        throw;
+    }
     // Before dividing by a norm, which would turn Inf into NaN elsewhere.
     check_finite({{out, end - begin, d}, begin}, array_.path());
     if (normalize_) normalize_rows(out, end - begin, d);
@@ -81,10 +86,10 @@ Matrix VectorFile::read() const {
 }
 
 std::vector<idx_t> read_labels(const ArrayFile& array) {
-    require(array.type == ElementType::int64 ||
-                array.type == ElementType::int32,
-            array.path(), ": holds ", name_of(array.type),
-            " but labels are int64 or int32");
+    require(
+        array.type == ElementType::int64 || array.type == ElementType::int32,
+        array.path(), ": holds ", name_of(array.type),
+        " but labels are int64 or int32");
     std::vector<idx_t> labels;
     labels.reserve(array.rows * array.d);
     for (idx_t i = 0; i < array.rows; i++) {

@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# faiss_qbnorm on Debian 12: ./setup.sh says what it does.
+set -euo pipefail
+cd "$(dirname "$0")"
+
+packages=(g++ cmake ninja-build libfaiss-dev libopenblas-openmp-dev
+  libgtest-dev libcli11-dev nlohmann-json3-dev libbenchmark-dev libxxhash-dev)
+
+usage() {
+  cat <<END
+./setup.sh demo   install what is missing, build, and show on real data what
+                  IndexQBNorm does to a FAISS index
+./setup.sh test   install what is missing, build, and run the tests, once as
+                  released and once under AddressSanitizer and UBSan
+
+Both install Debian packages (${packages[*]})
+and build under build/. Neither needs a GPU.
+END
+}
+
+# Runs a command; shows what it printed only where it fails.
+quietly() {
+  local log
+  log=$(mktemp)
+  if ! "$@" >"$log" 2>&1; then
+    cat "$log" >&2
+    rm -f "$log"
+    echo "setup.sh: failed: $*" >&2
+    exit 1
+  fi
+  rm -f "$log"
+}
+
+install_packages() {
+  local package missing=() as_root=()
+  for package in "${packages[@]}"; do
+    dpkg-query -W -f '${Status}' "$package" 2>/dev/null |
+      grep -q 'ok installed' || missing+=("$package")
+  done
+  [ ${#missing[@]} -gt 0 ] || return 0
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  echo "installing ${missing[*]}"
+  quietly "${as_root[@]}" apt-get update
+  quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+build() {
+  echo "building build/$1"
+  quietly cmake --preset "$1"
+  quietly cmake --build --preset "$1" --parallel "$(nproc)" "${@:2}"
+}
+
+run_tests() {
+  local log=build/$1/ctest.log
+  echo "testing build/$1"
+  if ! ctest --preset "$1" >"$log" 2>&1; then
+    cat "$log" >&2
+    exit 1
+  fi
+  grep -E 'Skipped|Not Run|tests passed|Total Test time' "$log"
+}
+
+case "${1-}" in
+  demo)
+    install_packages
+    build release --target demo
+    ./build/release/bench/demo
+    ;;
+  test)
+    install_packages
+    for preset in release asan; do
+      build "$preset"
+      run_tests "$preset"
+    done
+    ;;
+  "")
+    usage
+    ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac

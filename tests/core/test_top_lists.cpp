@@ -1,0 +1,58 @@
+// Oracle: a full sort.
+
+#include "faiss_qbnorm/core/top_lists.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace {
+
+using namespace faiss_qbnorm;
+
+std::vector<Scored> random_items(idx_t n, std::uint32_t seed) {
+    std::mt19937 random(seed);
+    std::vector<Scored> items(n);
+    for (idx_t i = 0; i < n; i++) {
+        // Few distinct scores: ties everywhere.
+        items[i] = {static_cast<float>(random() % 7), i};
+    }
+    std::shuffle(items.begin(), items.end(), random);
+    return items;
+}
+
+TEST(TopLists, KeepTheBestWhateverTheOrderOfArrival) {
+    for (const idx_t n : {0, 1, 5, 100}) {
+        for (const idx_t k : {1, 2, 10, 100, 150}) {
+            TopLists lists(2, k);
+            std::vector<Scored> items = random_items(n, 4);
+            for (const Scored& item : items) lists.offer(1, item);
+            std::sort(items.begin(), items.end(),
+                      [](const Scored& a, const Scored& b) {
+                          return a.score != b.score ? a.score > b.score
+                                                    : a.label < b.label;
+                      });
+            const std::vector<Scored> got = lists.sorted(1);
+            ASSERT_EQ(static_cast<idx_t>(got.size()), std::min(n, k));
+            for (size_t i = 0; i < got.size(); i++) {
+                EXPECT_EQ(got[i].label, items[i].label);
+                EXPECT_EQ(got[i].score, items[i].score);
+            }
+            EXPECT_EQ(lists.best(1).label, n > 0 ? items[0].label : -1);
+            EXPECT_EQ(lists.full(1), n >= k);
+            if (n >= k) {
+                EXPECT_EQ(lists.threshold(1), items[k - 1].score);
+            }
+            EXPECT_TRUE(lists.items(0).empty());  // the other row
+        }
+    }
+}
+
+TEST(TopLists, WithoutRoomTakeNothing) {
+    TopLists lists(1, 0);
+    lists.offer(0, {1.0F, 1});
+    EXPECT_TRUE(lists.items(0).empty());
+    EXPECT_EQ(lists.threshold(0), std::numeric_limits<float>::infinity());
+}
+
+}  // namespace

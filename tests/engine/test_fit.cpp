@@ -1,0 +1,236 @@
+// Oracle: oracle.h, the paper in double precision.
+
+#include "faiss_qbnorm/fit.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/cpu/engine_cpu.h"
+#include "tests/data.h"
+#include "tests/oracle.h"
+#include "tests/temporary_folder.h"
+
+namespace {
+
+using namespace faiss_qbnorm;
+
+/// Shows a gallery in blocks of a given size, perhaps in list order.
+class BlockGallery : public Gallery {
+  public:
+    BlockGallery(const MatrixView& vectors, idx_t block, bool labelled)
+        : vectors_(vectors), block_(block), labelled_(labelled) {}
+
+    idx_t size() const override { return vectors_.rows; }
+    int d() const override { return vectors_.d; }
+    std::string name() const override { return "gallery"; }
+
+    void for_each_block(idx_t begin, idx_t end,
+                        const BlockVisitor& visit) const override {
+        for (idx_t i = begin; i < end; i += block_) {
+            const idx_t last = std::min(i + block_, end);
+            if (!labelled_) {
+                visit({vectors_.slice(i, last), i});
+                continue;
+            }
+            std::vector<float> rows;  // backwards
+            std::vector<idx_t> labels;
+            for (idx_t label = last - 1; label >= i; label--) {
+                const float* row = vectors_.row(label);
+                rows.insert(rows.end(), row, row + vectors_.d);
+                labels.push_back(label);
+            }
+            visit({{rows.data(), last - i, vectors_.d}, 0, labels.data()});
+        }
+    }
+
+  private:
+    MatrixView vectors_;
+    idx_t block_;
+    bool labelled_;
+};
+
+FitOptions options_for(Metric metric, float beta = 20, idx_t activation_k = 1) {
+    FitOptions options;
+    options.metric = metric;
+    options.normalization = {Method::dis, beta, activation_k};
+    return options;
+}
+
+void expect_table(const NormTable& table, Metric metric, const Matrix& gallery,
+                  const Matrix& bank, double tolerance) {
+    const BankColumn& column = column_of(table, Bank::querybank);
+    const auto probe =
+        oracle::similarities(metric, bank.view(), gallery.view());
+    const auto offsets = oracle::is_offsets(probe, column.normalization.beta);
+    const auto activation =
+        oracle::activation_set(probe, column.normalization.activation_k);
+    ASSERT_EQ(column.offsets.size(), offsets.size());
+    for (size_t j = 0; j < offsets.size(); j++) {
+        ASSERT_NEAR(column.offsets[j], offsets[j], tolerance) << "item " << j;
+        ASSERT_EQ(column.activation.contains(static_cast<idx_t>(j)),
+                  activation.contains(static_cast<idx_t>(j)))
+            << "item " << j;
+    }
+    const idx_t length = column.lists.length;
+    for (idx_t i = 0; i < bank.rows; i++) {
+        oracle::expect_ranking(
+            probe[i], length, column.lists.scores.data() + i * length,
+            column.lists.labels.data() + i * length, tolerance);
+    }
+}
+
+TEST(Fit, GivesThePapersOffsetsAndActivationSet) {
+    const auto engine = make_engine_cpu({16, 32, 8, 32});
+    for (const Metric metric : {Metric::inner_product, Metric::l2}) {
+        for (const float beta : {0.01F, 1.0F, 20.0F, 100.0F, 1e4F}) {
+            for (const idx_t k : {1, 3, 50}) {
+                const Matrix gallery = testdata::unit(301, 24, 5);
+                const Matrix bank = testdata::unit(203, 24, 6);
+                const NormTable table =
+                    fit(*engine, MemoryGallery(gallery.view()), bank.view(),
+                        options_for(metric, beta, k));
+                expect_table(table, metric, gallery, bank, 2e-6);
+            }
+        }
+    }
+}
+
+TEST(Fit, WorksAtTheEdges) {
+    const auto engine = make_engine_cpu();
+    for (const int d : {1, 3, 129}) {
+        for (const idx_t items : {1, 2, 127, 128, 129}) {
+            for (const idx_t queries : {1, 1024, 1025}) {
+                const Matrix gallery = testdata::unit(items, d, 7);
+                const Matrix bank = testdata::unit(queries, d, 8);
+                const NormTable table =
+                    fit(*engine, MemoryGallery(gallery.view()), bank.view(),
+                        options_for(Metric::inner_product));
+                expect_table(table, Metric::inner_product, gallery, bank, 2e-6);
+            }
+        }
+    }
+    // No items yet: an index whose bank comes before its vectors.
+    const Matrix bank = testdata::unit(3, 4, 8);
+    const NormTable empty = fit(*engine, MemoryGallery({nullptr, 0, 4}),
+                                bank.view(), options_for(Metric::l2));
+    EXPECT_EQ(empty.size(), 0);
+    EXPECT_EQ(empty.columns[0].lists.labels[0], -1);
+}
+
+TEST(Fit, RanksTiesByLabel) {
+    // Every item alike, and every bank query.
+    Matrix gallery{std::vector<float>(200 * 8, 0.25F), 200, 8};
+    Matrix bank{std::vector<float>(50 * 8, 0.5F), 50, 8};
+    const auto engine = make_engine_cpu({16, 32, 8, 32});
+    const NormTable table =
+        fit(*engine, MemoryGallery(gallery.view()), bank.view(),
+            options_for(Metric::inner_product, 20, 3));
+    const BankColumn& column = table.columns[0];
+    EXPECT_EQ(column.activation.count(), 3);
+    for (idx_t i = 0; i < column.lists.length; i++) {
+        EXPECT_EQ(column.lists.labels[i], i);
+    }
+    for (const float offset : column.offsets) EXPECT_EQ(offset, 1.0F);
+}
+
+void expect_same(const NormTable& a, const NormTable& b) {
+    EXPECT_EQ(a.fingerprint, b.fingerprint);
+    const BankColumn& x = a.columns[0];
+    const BankColumn& y = b.columns[0];
+    EXPECT_TRUE(std::ranges::equal(x.offsets, y.offsets));
+    EXPECT_TRUE(std::ranges::equal(x.activation.words().view(),
+                                   y.activation.words().view()));
+    EXPECT_TRUE(std::ranges::equal(x.lists.labels, y.lists.labels));
+    EXPECT_TRUE(std::ranges::equal(x.lists.scores, y.lists.scores));
+}
+
+// A dimension and sizes where BLAS kernels have remainders everywhere.
+class FitInParts : public testing::TestWithParam<Metric> {
+  protected:
+    const Matrix gallery = testdata::unit(1003, 37, 9);
+    const Matrix bank = testdata::unit(1501, 37, 10);
+    const std::unique_ptr<Engine> engine = make_engine_cpu();
+    const FitOptions options = options_for(GetParam());
+    const NormTable whole =
+        fit(*engine, MemoryGallery(gallery.view()), bank.view(), options);
+};
+
+INSTANTIATE_TEST_SUITE_P(Metrics, FitInParts,
+                         testing::Values(Metric::inner_product, Metric::l2));
+
+TEST_P(FitInParts, IsTheSameToTheBitForAnyBlockSize) {
+    for (const idx_t block : {1, 5, 128, 500}) {
+        expect_same(whole,
+                    fit(*engine, BlockGallery(gallery.view(), block, false),
+                        bank.view(), options));
+    }
+}
+
+TEST_P(FitInParts, IsTheSameToTheBitForAnyThreadCount) {
+    const int before = omp_get_max_threads();
+    for (const int threads : {1, 2, 5}) {
+        omp_set_num_threads(threads);
+        expect_same(whole, fit(*engine, MemoryGallery(gallery.view()),
+                               bank.view(), options));
+    }
+    omp_set_num_threads(before);
+}
+
+TEST_P(FitInParts, MergesToTheBit) {
+    const idx_t cuts[] = {0, 1, 130, 640, 641, 1003};
+    std::vector<NormTable> tables;
+    for (int i = 0; i + 1 < 6; i++) {
+        FitOptions rows = options;
+        rows.begin = cuts[i];
+        rows.end = cuts[i + 1];
+        tables.push_back(
+            fit(*engine, MemoryGallery(gallery.view()), bank.view(), rows));
+    }
+    const NormTable* parts[] = {&tables[3], &tables[0], &tables[4], &tables[2],
+                                &tables[1]};
+    const NormTable merged = merge(parts);
+    EXPECT_TRUE(merged.is_whole());
+    expect_same(whole, merged);
+}
+
+TEST_P(FitInParts, PutsLabelledBlocksInTheirPlaces) {
+    const NormTable table = fit(
+        *engine, BlockGallery(gallery.view(), 300, true), bank.view(), options);
+    EXPECT_EQ(table.fingerprint, whole.fingerprint);
+    expect_table(table, GetParam(), gallery, bank, 2e-6);
+}
+
+TEST(Fit, RefusesBadInput) {
+    const auto engine = make_engine_cpu();
+    const Matrix gallery = testdata::unit(20, 8, 11);
+    const Matrix bank = testdata::unit(10, 8, 12);
+    const MemoryGallery items(gallery.view());
+    const FitOptions good = options_for(Metric::inner_product);
+    const auto refuse = [&](const Gallery& g, const MatrixView& b,
+                            const FitOptions& o, const char* text) {
+        EXPECT_THROW_SAYING(fit(*engine, g, b, o), Error, text);
+    };
+    refuse(items, {bank.data.data(), 0, 8}, good, "querybank is empty");
+    refuse(items, {bank.data.data(), 20, 4}, good, "dimension 4");
+    Matrix broken = bank;
+    broken.data[3 * 8 + 2] = NAN;
+    refuse(items, broken.view(), good, "querybank: row 3");
+    broken = gallery;
+    broken.data[17 * 8] = INFINITY;
+    refuse(MemoryGallery(broken.view()), bank.view(), good, "gallery: row 17");
+    refuse(items, bank.view(), options_for(Metric::l2, 0), "beta is 0");
+    refuse(items, bank.view(), options_for(Metric::l2, 1.1e4F), "beta");
+    refuse(items, bank.view(), options_for(Metric::l2, 20, 0), "activation_k");
+    FitOptions rows = good;
+    rows.begin = 5;
+    rows.end = 21;
+    refuse(items, bank.view(), rows, "rows 5:21");
+    broken = gallery;
+    for (float& x : broken.data) x = 3e38F;
+    Matrix large = bank;
+    for (float& x : large.data) x = 3e38F;
+    refuse(MemoryGallery(broken.view()), large.view(), good, "overflow");
+}
+
+}  // namespace

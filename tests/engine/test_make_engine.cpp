@@ -1,0 +1,39 @@
+// Oracle: the names documented in make_engine.h.
+
+#include "faiss_qbnorm/make_engine.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "faiss_qbnorm/core/error.h"
+#include "tests/temporary_folder.h"
+
+namespace {
+
+using namespace faiss_qbnorm;
+
+class MakeEngine : public testing::Test {
+  protected:
+    void SetUp() override { unsetenv("QBNORM_ENGINE"); }
+    void TearDown() override { unsetenv("QBNORM_ENGINE"); }
+};
+
+TEST_F(MakeEngine, MakesTheEngineThatIsNamed) {
+    EXPECT_EQ(make_engine("cpu")->name(), "cpu");
+    EXPECT_EQ(make_engine()->name(), engine_names().front());
+}
+
+TEST_F(MakeEngine, ReadsTheEnvironment) {
+    setenv("QBNORM_ENGINE", "cpu", 1);
+    EXPECT_EQ(make_engine()->name(), "cpu");
+    setenv("QBNORM_ENGINE", "quantum", 1);
+    EXPECT_THROW_SAYING(make_engine(), Error, "unknown engine 'quantum'");
+    EXPECT_EQ(make_engine("cpu")->name(), "cpu");  // the name comes first
+}
+
+TEST_F(MakeEngine, NeverFallsBackQuietly) {
+    EXPECT_THROW_SAYING(make_engine("CPU"), Error, "this build has: cpu");
+}
+
+}  // namespace

@@ -1,0 +1,257 @@
+// Oracle: oracle.h, the paper in double precision.
+
+#include "faiss_qbnorm/search.h"
+
+#include <gtest/gtest.h>
+#include <omp.h>
+
+#include <limits>
+
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/cpu/engine_cpu.h"
+#include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/io/vector_file.h"
+#include "tests/data.h"
+#include "tests/oracle.h"
+#include "tests/temporary_folder.h"
+
+namespace {
+
+using namespace faiss_qbnorm;
+
+struct Case {
+    Metric metric;
+    Matrix gallery;
+    Matrix queries;
+    Matrix bank;
+    Normalization normalization;
+};
+
+struct Found {
+    std::vector<float> scores;
+    std::vector<idx_t> labels;
+
+    Found(idx_t nq, idx_t k) : scores(nq * k), labels(nq * k) {}
+    Answers answers() { return {scores.data(), labels.data()}; }
+    bool operator==(const Found&) const = default;
+};
+
+NormTable table_of(const Engine& engine, const Case& c) {
+    FitOptions options;
+    options.metric = c.metric;
+    options.normalization = c.normalization;
+    return fit(engine, MemoryGallery(c.gallery.view()), c.bank.view(), options);
+}
+
+Found search(const Engine& engine, const Case& c, const NormTable& table,
+             Method method, idx_t k) {
+    Found found(c.queries.rows, k);
+    exact_search(engine, MemoryGallery(c.gallery.view()), c.metric,
+                 method == Method::none ? nullptr : &table, method,
+                 c.queries.view(), k, found.answers());
+    return found;
+}
+
+void expect_right(const Engine& engine, const Case& c, idx_t k,
+                  double tolerance) {
+    const NormTable table = table_of(engine, c);
+    const oracle::Reference reference(
+        c.metric, c.gallery.view(), c.queries.view(), c.bank.view(),
+        c.normalization.beta, c.normalization.activation_k);
+    for (const Method method : {Method::none, Method::is, Method::dis}) {
+        const Found found = search(engine, c, table, method, k);
+        for (idx_t i = 0; i < c.queries.rows; i++) {
+            SCOPED_TRACE(testing::Message()
+                         << name_of(method) << " " << name_of(c.metric)
+                         << ", gallery " << c.gallery.rows << " x "
+                         << c.gallery.d << ", k " << k << ", query " << i);
+            oracle::expect_ranking(reference.scores(method, i), k,
+                                   &found.scores[i * k], &found.labels[i * k],
+                                   tolerance);
+        }
+    }
+}
+
+constexpr Metric metrics[] = {Metric::inner_product, Metric::l2};
+
+TEST(ExactSearch, RanksAsThePaperDoes) {
+    const auto engine = make_engine_cpu({16, 32, 8, 64});
+    for (const Metric metric : metrics) {
+        for (const float beta : {0.5F, 20.0F, 1000.0F}) {
+            const Case c{metric,
+                         testdata::unit(403, 20, 1),
+                         testdata::unit(101, 20, 2),
+                         testdata::unit(150, 20, 3),
+                         {Method::dis, beta, 2}};
+            for (const idx_t k : {1, 10, 100, 403, 500}) {
+                expect_right(*engine, c, k, 2e-6);
+            }
+        }
+    }
+}
+
+TEST(ExactSearch, WorksAtTheEdges) {
+    const auto engine = make_engine_cpu();
+    for (const Metric metric : metrics) {
+        for (const idx_t items : {1, 2, 2048, 2049}) {
+            for (const idx_t nq : {1, 64, 65}) {
+                const Case c{metric,
+                             testdata::unit(items, 7, 1),
+                             testdata::unit(nq, 7, 2),
+                             testdata::unit(5, 7, 3),
+                             {}};
+                expect_right(*engine, c, 3, 2e-6);
+            }
+        }
+    }
+}
+
+TEST(ExactSearch, StandsLargeAndUnevenNorms) {
+    const auto engine = make_engine_cpu({16, 32, 8, 64});
+    for (const Metric metric : metrics) {
+        Case c{metric,
+               testdata::gaussian(300, 16, 1),
+               testdata::gaussian(20, 16, 2),
+               testdata::gaussian(50, 16, 3),
+               {Method::dis, 1e-3F, 1}};
+        for (idx_t i = 0; i < 300; i += 7) {
+            for (int j = 0; j < 16; j++) c.gallery.data[i * 16 + j] *= 100;
+        }
+        expect_right(*engine, c, 20, 0.1);  // a few ulps of 3e5
+    }
+}
+
+TEST(ExactSearch, RanksTiesByLabel) {
+    // Each vector forty times over, against tiles of eight.
+    const Matrix few = testdata::unit(5, 12, 4);
+    Case c{Metric::inner_product,
+           {},
+           testdata::unit(9, 12, 5),
+           testdata::unit(30, 12, 6),
+           {}};
+    c.gallery = {{}, 200, 12};
+    for (idx_t i = 0; i < 200; i++) {
+        const float* row = few.view().row(i % 5);
+        c.gallery.data.insert(c.gallery.data.end(), row, row + 12);
+    }
+    const auto engine = make_engine_cpu({8, 8, 4, 8});
+    const NormTable table = table_of(*engine, c);
+    const oracle::Reference reference(c.metric, c.gallery.view(),
+                                      c.queries.view(), c.bank.view(), 20, 1);
+    for (const Method method : {Method::none, Method::is, Method::dis}) {
+        const Found found = search(*engine, c, table, method, 50);
+        for (idx_t i = 0; i < 9; i++) {
+            const auto order = oracle::ranking(reference.scores(method, i));
+            for (idx_t j = 0; j < 50; j++) {
+                EXPECT_EQ(found.labels[i * 50 + j], order[j]);
+            }
+        }
+    }
+}
+
+TEST(ExactSearch, DependsOnNeitherTilesThreadsNorBatch) {
+    const Case c{Metric::inner_product,
+                 testdata::unit(3001, 33, 1),
+                 testdata::unit(130, 33, 2),
+                 testdata::unit(300, 33, 3),
+                 {}};
+    const auto engine = make_engine_cpu();
+    const NormTable table = table_of(*engine, c);
+    const Found expected = search(*engine, c, table, Method::dis, 25);
+
+    const auto small = make_engine_cpu({8, 8, 3, 17});
+    EXPECT_EQ(search(*small, c, table, Method::dis, 25), expected);
+
+    const int before = omp_get_max_threads();
+    for (const int threads : {1, 2, 7}) {
+        omp_set_num_threads(threads);
+        EXPECT_EQ(search(*engine, c, table, Method::dis, 25), expected);
+    }
+    omp_set_num_threads(before);
+
+    for (idx_t i = 0; i < c.queries.rows; i += 43) {
+        Case one = c;
+        one.queries = {
+            {c.queries.view().row(i), c.queries.view().row(i + 1)}, 1, 33};
+        const Found found = search(*engine, one, table, Method::dis, 25);
+        for (idx_t j = 0; j < 25; j++) {
+            EXPECT_EQ(found.labels[j], expected.labels[i * 25 + j]);
+            EXPECT_EQ(found.scores[j], expected.scores[i * 25 + j]);
+        }
+    }
+}
+
+TEST(ExactSearch, ReadsAGalleryInBlocks) {
+    Case c{Metric::inner_product,
+           VectorFile(testdata::real("coco-clip/image.npy"), true).read(),
+           VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
+           VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
+           {}};
+    const auto engine = make_engine_cpu();
+    const NormTable table = table_of(*engine, c);
+    const Found expected = search(*engine, c, table, Method::dis, 10);
+    for (const idx_t block : {1, 77, 499}) {
+        Found found(c.queries.rows, 10);
+        const VectorFile file(testdata::real("coco-clip/image.npy"), true,
+                              block);
+        exact_search(*engine, file, c.metric, &table, Method::dis,
+                     c.queries.view(), 10, found.answers());
+        EXPECT_EQ(found, expected) << "blocks of " << block;
+    }
+    expect_right(*engine, c, 10, 2e-6);
+}
+
+TEST(ExactSearch, RefusesBadInput) {
+    const auto engine = make_engine_cpu();
+    Case c{Metric::inner_product,
+           testdata::unit(50, 8, 1),
+           testdata::unit(4, 8, 2),
+           testdata::unit(10, 8, 3),
+           {}};
+    const NormTable table = table_of(*engine, c);
+    const MemoryGallery items(c.gallery.view());
+    Found found(100, 10);
+    const auto refuse = [&](const Gallery& gallery, const NormTable* t,
+                            Metric metric, const MatrixView& queries, idx_t k,
+                            const char* text) {
+        EXPECT_THROW_SAYING(
+            exact_search(*engine, gallery, metric, t, Method::dis, queries, k,
+                         found.answers()),
+            Error, text);
+    };
+    const Metric ip = Metric::inner_product;
+    const MatrixView queries = c.queries.view();
+    refuse(items, &table, ip, queries, 0, "k is 0");
+    refuse(items, nullptr, ip, queries, 1, "needs a table");
+    refuse(items, &table, Metric::l2, queries, 1, "metric");
+    refuse(items, &table, ip, {queries.data, 8, 4}, 1, "dimension 4");
+    Matrix broken = c.queries;
+    broken.data[2 * 8] = NAN;
+    refuse(items, &table, ip, broken.view(), 1, "queries: row 2");
+    refuse(MemoryGallery(c.gallery.view().slice(0, 49)), &table, ip, queries, 1,
+           "49 items");
+    Matrix swapped = c.gallery;  // the same rows in another order
+    std::swap_ranges(swapped.data.begin(), swapped.data.begin() + 8,
+                     swapped.data.begin() + 8);
+    refuse(MemoryGallery(swapped.view()), &table, ip, queries, 1,
+           "fingerprints differ");
+    NormTable part = table;
+    part.gallery_size = 60;
+    refuse(items, &part, ip, queries, 1, "only rows 0:50 of 60");
+}
+
+TEST(ScoresToDistances, FillsEmptySlotsAsFaissDoes) {
+    constexpr float largest = std::numeric_limits<float>::max();
+    const idx_t labels[] = {3, -1};
+    float scores[] = {-0.0F, -INFINITY};
+    scores_to_distances(Metric::l2, 2, labels, scores);
+    EXPECT_EQ(scores[0], 0);
+    EXPECT_FALSE(std::signbit(scores[0]));
+    EXPECT_EQ(scores[1], largest);
+    float products[] = {0.5F, -INFINITY};
+    scores_to_distances(Metric::inner_product, 2, labels, products);
+    EXPECT_EQ(products[0], 0.5F);
+    EXPECT_EQ(products[1], -largest);
+}
+
+}  // namespace

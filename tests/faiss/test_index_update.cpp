@@ -1,0 +1,170 @@
+// Oracle: the table of a fit from scratch (held to the paper in test_fit.cpp).
+
+#include <faiss/IndexFlat.h>
+#include <faiss/IndexIVF.h>
+#include <gtest/gtest.h>
+
+#include "faiss_qbnorm/IndexQBNorm.h"
+#include "faiss_qbnorm/cpu/engine_cpu.h"
+#include "faiss_qbnorm/fit.h"
+#include "tests/data.h"
+#include "tests/faiss/bases.h"
+
+namespace {
+
+using namespace faiss_qbnorm;
+
+const Matrix gallery = testdata::unit(700, 16, 1);
+const Matrix bank = testdata::unit(90, 16, 2);
+
+NormTable fitted(Metric metric, idx_t rows) {
+    FitOptions options;
+    options.metric = metric;
+    return fit(*make_engine_cpu(), MemoryGallery(gallery.view().slice(0, rows)),
+               bank.view(), options);
+}
+
+void expect_same(const NormTable& a, const NormTable& b, double tolerance) {
+    ASSERT_EQ(a.gallery_size, b.gallery_size);
+    EXPECT_EQ(a.fingerprint, b.fingerprint);
+    const BankColumn& x = a.columns[0];
+    const BankColumn& y = b.columns[0];
+    for (idx_t i = 0; i < a.gallery_size; i++) {
+        ASSERT_NEAR(x.offsets[i], y.offsets[i], tolerance);
+        ASSERT_EQ(x.activation.contains(i), y.activation.contains(i));
+    }
+}
+
+TEST(Update, BankBeforeVectorsIsBankAfterVectors) {
+    for (const char* factory : {"Flat", "IVF4,Flat", "HNSW8,Flat"}) {
+        const auto base = bases::make(factory, Metric::inner_product, gallery);
+        base->reset();
+        IndexQBNorm index(base.get());
+        index.set_querybank(bank.rows, bank.data.data());
+        for (const auto& [begin, end] :
+             {std::pair{0, 1}, {1, 300}, {300, 300}, {300, 700}}) {
+            index.add(end - begin, gallery.view().row(begin));
+            EXPECT_EQ(index.ntotal, end);
+        }
+        expect_same(*index.table(), fitted(Metric::inner_product, 700), 0);
+    }
+}
+
+TEST(Update, ReadsBackWhatTheBaseHolds) {
+    struct Base {
+        const char* factory;
+        double tolerance;
+    };
+    for (const auto& [factory, tolerance] :
+         {Base{"Flat", 0}, Base{"IVF4,Flat", 1e-6}, Base{"HNSW8,Flat", 0}}) {
+        for (const Metric metric : {Metric::inner_product, Metric::l2}) {
+            const auto base = bases::make(factory, metric, gallery);
+            IndexQBNorm index(base.get());
+            index.set_querybank(bank.rows, bank.data.data());
+            expect_same(*index.table(), fitted(metric, 700), tolerance);
+        }
+    }
+    // Behind a rotation, vectors come back up to rounding.
+    const auto base = bases::make("RR16,IVF4,Flat", Metric::l2, gallery);
+    IndexQBNorm index(base.get());
+    index.set_querybank(bank.rows, bank.data.data());
+    const NormTable expected = fitted(Metric::l2, 700);
+    for (idx_t i = 0; i < 700; i++) {
+        ASSERT_NEAR(index.table()->columns[0].offsets[i],
+                    expected.columns[0].offsets[i], 1e-5);
+    }
+}
+
+TEST(Update, PrefersTheOriginalsOfALossyBase) {
+    const auto base = bases::make("IVF4,PQ4x4", Metric::inner_product, gallery);
+    IndexQBNorm index(base.get());
+    index.set_querybank(bank.rows, bank.data.data());
+    const float approximate = index.table()->columns[0].offsets[0];
+    index.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+    expect_same(*index.table(), fitted(Metric::inner_product, 700), 0);
+    EXPECT_NE(index.table()->columns[0].offsets[0], approximate);
+}
+
+TEST(Update, ResetKeepsTheBank) {
+    const auto base = bases::make("Flat", Metric::l2, gallery);
+    IndexQBNorm index(base.get());
+    index.set_querybank(bank.rows, bank.data.data());
+    index.reset();
+    EXPECT_EQ(index.ntotal, 0);
+    index.add(200, gallery.data.data());
+    expect_same(*index.table(), fitted(Metric::l2, 200), 0);
+}
+
+TEST(Update, TakesATable) {
+    const auto base = bases::make("Flat", Metric::inner_product, gallery);
+    IndexQBNorm fitting(base.get());
+    fitting.normalization = {Method::is, 12, 3};
+    fitting.set_querybank(bank.rows, bank.data.data());
+    IndexQBNorm taking(base.get());
+    taking.set_table(*fitting.table());
+    EXPECT_EQ(taking.normalization, fitting.normalization);
+    std::vector<float> distances(70);
+    std::vector<idx_t> labels(70);
+    std::vector<float> expected_distances(70);
+    std::vector<idx_t> expected(70);
+    taking.search(7, bank.data.data(), 10, distances.data(), labels.data());
+    fitting.search(7, bank.data.data(), 10, expected_distances.data(),
+                   expected.data());
+    EXPECT_EQ(labels, expected);
+    EXPECT_EQ(distances, expected_distances);
+}
+
+// The engine that the index was given does the arithmetic.
+TEST(Update, RunsOnTheEngineItWasGiven) {
+    struct Counting : Engine {
+        std::unique_ptr<Engine> cpu = make_engine_cpu();
+        mutable int probes = 0;
+        mutable int scans = 0;
+        mutable int reranks = 0;
+
+        std::string_view name() const override { return "counting"; }
+        std::unique_ptr<BoundBank> bind_bank(
+            Metric metric, const MatrixView& m) const override {
+            return cpu->bind_bank(metric, m);
+        }
+        std::unique_ptr<BoundGallery> bind_gallery(
+            Metric metric, const GalleryBlock& b) const override {
+            return cpu->bind_gallery(metric, b);
+        }
+        std::unique_ptr<BoundTable> bind_table(
+            const NormTable& t) const override {
+            return cpu->bind_table(t);
+        }
+        void probe(const BoundBank& b, const GalleryBlock& g,
+                   const Normalization& n, float* offsets,
+                   TopLists& winners) const override {
+            probes++;
+            cpu->probe(b, g, n, offsets, winners);
+        }
+        void scan(const BoundGallery& g, const BoundTable* t,
+                  const MatrixView& q, ScanState& s) const override {
+            scans++;
+            cpu->scan(g, t, q, s);
+        }
+        void rerank(const BoundTable& t, Method m, const Candidates& c, idx_t k,
+                    const Answers& a) const override {
+            reranks++;
+            cpu->rerank(t, m, c, k, a);
+        }
+    };
+    const auto engine = std::make_shared<Counting>();
+    std::vector<float> distances(10);
+    std::vector<idx_t> labels(10);
+    for (const char* factory : {"Flat", "HNSW8,Flat"}) {
+        const auto base = bases::make(factory, Metric::inner_product, gallery);
+        IndexQBNorm index(base.get(), engine);
+        EXPECT_EQ(index.engine().name(), "counting");
+        index.set_querybank(bank.rows, bank.data.data());
+        index.search(1, bank.data.data(), 10, distances.data(), labels.data());
+    }
+    EXPECT_EQ(engine->probes, 2);
+    EXPECT_EQ(engine->scans, 1);
+    EXPECT_EQ(engine->reranks, 1);
+}
+
+}  // namespace
