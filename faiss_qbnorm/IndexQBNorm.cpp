@@ -1,19 +1,13 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
 
-#include <faiss/IndexHNSW.h>
-#include <faiss/IndexPreTransform.h>
-#include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/FaissException.h>
-#include <faiss/impl/IDSelector.h>
 
-#include <algorithm>
-#include <cmath>
+#include <new>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
-#include "faiss_qbnorm/faiss/scan_ivf.h"
-#include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/faiss/search_base.h"
 #include "faiss_qbnorm/make_engine.h"
 #include "faiss_qbnorm/search.h"
 
@@ -41,102 +35,6 @@ Metric metric_of(const faiss::Index& index) {
     return Metric::l2;
 }
 
-/// The index behind any IndexPreTransform, and queries and parameters as it
-/// takes them.
-class Unwrapped {
-  public:
-    Unwrapped(const faiss::Index& base, const MatrixView& queries,
-              const faiss::SearchParameters* params)
-        : index_(&base), queries_(queries), params_(params) {
-        while (const auto* pre =
-                   dynamic_cast<const faiss::IndexPreTransform*>(index_)) {
-            transform(*pre);
-            index_ = pre->index;
-            if (const auto* wrapped =
-                    dynamic_cast<const faiss::SearchParametersPreTransform*>(
-                        params_)) {
-                params_ = wrapped->index_params;
-            }
-        }
-    }
-
-    const faiss::Index& index() const { return *index_; }
-    const MatrixView& queries() const { return queries_; }
-    const faiss::SearchParameters* params() const { return params_; }
-
-  private:
-    void transform(const faiss::IndexPreTransform& pre) {
-        const float* result = pre.apply_chain(queries_.rows, queries_.data);
-        if (result != queries_.data) owned_.reset(result);
-        queries_ = {result, queries_.rows, static_cast<int>(pre.index->d)};
-    }
-
-    const faiss::Index* index_;
-    MatrixView queries_;
-    const faiss::SearchParameters* params_;
-    std::unique_ptr<const float[]> owned_;
-};
-
-/// A flat base's rows that a selector lets pass, in blocks.
-void for_each_selected_block(const MatrixView& vectors,
-                             const faiss::IDSelector& selector,
-                             const BlockVisitor& visit) {
-    const idx_t step = default_block_rows(vectors.d);
-    std::vector<float> rows;
-    std::vector<idx_t> labels;
-    const auto flush = [&] {
-        const auto n = static_cast<idx_t>(labels.size());
-        if (n > 0) visit({{rows.data(), n, vectors.d}, 0, labels.data()});
-        rows.clear();
-        labels.clear();
-    };
-    for (idx_t i = 0; i < vectors.rows; i++) {
-        if (!selector.is_member(i)) continue;
-        rows.insert(rows.end(), vectors.row(i), vectors.row(i + 1));
-        labels.push_back(i);
-        if (static_cast<idx_t>(labels.size()) == step) flush();
-    }
-    flush();
-}
-
-idx_t candidates_of(const faiss::Index& index, idx_t k, float k_factor,
-                    idx_t min_candidates) {
-    require(std::isfinite(k_factor) && k_factor >= 1, "k_factor is ", k_factor,
-            " but must be at least 1");
-    const double wanted = std::ceil(static_cast<double>(k) * k_factor);
-    idx_t candidates = std::max<idx_t>(min_candidates, k);
-    if (const auto* hnsw = dynamic_cast<const faiss::IndexHNSW*>(&index)) {
-        candidates = std::max<idx_t>(candidates, hnsw->hnsw.efSearch);
-    }
-    if (wanted >= static_cast<double>(index.ntotal)) return index.ntotal;
-    candidates = std::max(candidates, static_cast<idx_t>(wanted));
-    return std::min<idx_t>(candidates, index.ntotal);
-}
-
-void rerank_base_search(const Engine& engine, const BoundTable& table,
-                        Method method, const Unwrapped& base, Metric metric,
-                        idx_t candidates, idx_t k, const Answers& answers) {
-    const MatrixView& queries = base.queries();
-    const idx_t batch = query_batch(candidates);
-    std::vector<float> scores;
-    std::vector<idx_t> labels;
-    for (idx_t first = 0; first < queries.rows; first += batch) {
-        const idx_t n = std::min(batch, queries.rows - first);
-        scores.resize(n * candidates);
-        labels.resize(n * candidates);
-        if (candidates > 0) {  // FAISS takes no k = 0
-            base.index().search(n, queries.row(first), candidates,
-                                scores.data(), labels.data(), base.params());
-        }
-        if (metric == Metric::l2) {
-            for (float& score : scores) score = -score;
-        }
-        engine.rerank(table, method,
-                      {n, candidates, scores.data(), labels.data()}, k,
-                      {answers.scores + first * k, answers.labels + first * k});
-    }
-}
-
 }  // namespace
 
 IndexQBNorm::IndexQBNorm(faiss::Index* base,
@@ -156,6 +54,21 @@ IndexQBNorm::IndexQBNorm(faiss::Index* base,
 
 IndexQBNorm::~IndexQBNorm() {
     if (own_fields) delete base_index;
+}
+
+MatrixView IndexQBNorm::view(idx_t n, const float* x) const {
+    return {x, n, static_cast<int>(d)};
+}
+
+MatrixView IndexQBNorm::bank() const {
+    return view(static_cast<idx_t>(bank_.size()) / d, bank_.data());
+}
+
+FitOptions IndexQBNorm::fitted_options() const {
+    FitOptions options;
+    options.normalization = column_of(*table_, Bank::querybank).normalization;
+    options.metric = table_->metric;
+    return options;
 }
 
 void IndexQBNorm::sync_with_base() {
@@ -183,10 +96,9 @@ void IndexQBNorm::install(std::shared_ptr<const NormTable> table,
 void IndexQBNorm::set_querybank(idx_t m, const float* bank,
                                 const float* gallery) {
     as_faiss([&] {
-        const int dimension = static_cast<int>(d);
-        const MatrixView querybank{bank, m, dimension};
+        const MatrixView querybank = view(m, bank);
         const BaseGallery stored(*base_index);
-        const MemoryGallery originals({gallery, base_index->ntotal, dimension});
+        const MemoryGallery originals(view(base_index->ntotal, gallery));
         FitOptions options;
         options.normalization = normalization;
         options.metric = metric_of(*base_index);
@@ -194,7 +106,7 @@ void IndexQBNorm::set_querybank(idx_t m, const float* bank,
             gallery ? fit(*engine_, originals, querybank, options)
                     : fit(*engine_, stored, querybank, options));
         auto bound = engine_->bind_table(*table);
-        std::vector<float> kept(bank, bank + m * dimension);
+        std::vector<float> kept(bank, bank + m * d);
         bank_ = std::move(kept);
         install(std::move(table), std::move(bound));
     });
@@ -241,20 +153,13 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         require(base_index->is_trained, "the base index is not trained");
         require(table_->gallery_size == base_index->ntotal,
                 "base_index was changed from outside; call set_querybank");
-        const int dimension = static_cast<int>(d);
-        const idx_t begin = base_index->ntotal;
-        FitOptions options;
-        options.normalization =
-            column_of(*table_, Bank::querybank).normalization;
-        options.metric = table_->metric;
-        options.begin = begin;
-        const MatrixView bank{bank_.data(),
-                              static_cast<idx_t>(bank_.size()) / dimension,
-                              dimension};
+        FitOptions options = fitted_options();
+        options.begin = base_index->ntotal;
         NormTable before = *table_;
-        before.gallery_size = begin + n;
-        const NormTable added = fit(
-            *engine_, MemoryGallery({x, n, dimension}, begin), bank, options);
+        before.gallery_size += n;
+        const NormTable added =
+            fit(*engine_, MemoryGallery(view(n, x), options.begin), bank(),
+                options);
         const NormTable* parts[] = {&before, &added};
         auto table = std::make_shared<const NormTable>(merge(parts));
         auto bound = engine_->bind_table(*table);
@@ -268,17 +173,9 @@ void IndexQBNorm::reset() {
         std::shared_ptr<const NormTable> table;
         std::unique_ptr<BoundTable> bound;
         if (!bank_.empty()) {
-            FitOptions options;
-            options.normalization =
-                column_of(*table_, Bank::querybank).normalization;
-            options.metric = table_->metric;
-            const int dimension = static_cast<int>(d);
-            const MatrixView bank{bank_.data(),
-                                  static_cast<idx_t>(bank_.size()) / dimension,
-                                  dimension};
             table = std::make_shared<const NormTable>(
-                fit(*engine_, MemoryGallery({nullptr, 0, dimension}), bank,
-                    options));
+                fit(*engine_, MemoryGallery(view(0, nullptr)), bank(),
+                    fitted_options()));
             bound = engine_->bind_table(*table);
         }
         base_index->reset();
@@ -314,57 +211,14 @@ void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
     as_faiss([&] {
         require(k > 0, "k is ", k, " but must be at least 1");
         check_searchable();
-        check_finite(MatrixView{x, n, static_cast<int>(d)}, "queries");
-        const Answers answers{distances, labels};
-        search_normalised(n, x, k, answers, params);
+        check_finite(view(n, x), "queries");
+        search_base(
+            *base_index,
+            {*engine_, *table_, *bound_table_, bound_gallery_.get(),
+             bound_vectors_, normalization.method, k_factor, min_candidates},
+            view(n, x), k, {distances, labels}, params);
         scores_to_distances(table_->metric, n * k, labels, distances);
     });
-}
-
-void IndexQBNorm::search_normalised(
-    idx_t n, const float* x, idx_t k, const Answers& answers,
-    const faiss::SearchParameters* params) const {
-    const Metric metric = table_->metric;
-    const Method method = normalization.method;
-    const Unwrapped base(*base_index, {x, n, static_cast<int>(d)}, params);
-
-    if (const auto* ivf = scannable_ivf(base.index())) {
-        scan_ivf(*ivf, column_of(*table_, Bank::querybank), method,
-                 base.queries(), k, answers, base.params());
-        return;
-    }
-    const auto flat = flat_vectors(base.index());
-    if (!flat) {
-        rerank_base_search(
-            *engine_, *bound_table_, method, base, metric,
-            candidates_of(base.index(), k, k_factor, min_candidates), k,
-            answers);
-        return;
-    }
-    const faiss::IDSelector* selector =
-        base.params() ? base.params()->sel : nullptr;
-    const bool is_bound = bound_gallery_ && bound_vectors_ == flat->data;
-    const auto bound_here =
-        is_bound || selector ? nullptr : engine_->bind_gallery(metric, {*flat});
-    const idx_t batch = query_batch(k);
-    for (idx_t first = 0; first < n; first += batch) {
-        const idx_t last = std::min(first + batch, n);
-        const MatrixView queries = base.queries().slice(first, last);
-        ScanState state = begin_scan(last - first, k, true);
-        if (selector) {
-            for_each_selected_block(
-                *flat, *selector, [&](const GalleryBlock& block) {
-                    engine_->scan(*engine_->bind_gallery(metric, block),
-                                  bound_table_.get(), queries, state);
-                });
-        } else {
-            engine_->scan(is_bound ? *bound_gallery_ : *bound_here,
-                          bound_table_.get(), queries, state);
-        }
-        finish_scan(state, table_.get(), method,
-                    {answers.scores + first * k, answers.labels + first * k});
-        faiss::InterruptCallback::check();
-    }
 }
 
 // ---- what is the base's own ----

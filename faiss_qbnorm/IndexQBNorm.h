@@ -8,6 +8,7 @@
 #include "faiss_qbnorm/core/norm_table.h"
 #include "faiss_qbnorm/engine.h"
 #include "faiss_qbnorm/faiss/built_against.h"
+#include "faiss_qbnorm/fit.h"
 
 namespace faiss_qbnorm {
 
@@ -111,9 +112,9 @@ struct IndexQBNorm : faiss::Index {
     void install(std::shared_ptr<const NormTable> table,
                  std::unique_ptr<BoundTable> bound);
     void sync_with_base();
-    void search_normalised(idx_t n, const float* x, idx_t k,
-                           const Answers& answers,
-                           const faiss::SearchParameters* params) const;
+    MatrixView view(idx_t n, const float* x) const;
+    MatrixView bank() const;
+    FitOptions fitted_options() const;
 
     std::shared_ptr<const Engine> engine_;
     std::vector<float> bank_;  // m x d; empty after set_table

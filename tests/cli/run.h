@@ -12,6 +12,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,51 @@ using Words = std::vector<std::string>;
 
 // ---- the program ----
 
+/// A command line without the program's name, split at its spaces.
+class Command {
+  public:
+    Command(const char* line) : Command(std::string(line)) {}  // NOLINT
+    Command(const std::string& line) {                         // NOLINT
+        std::istringstream in(line);
+        for (std::string word; in >> word;) words_.push_back(word);
+    }
+
+    const Words& words() const { return words_; }
+
+    /// The same with more words.
+    Command with(const Command& more) const {
+        Command result = *this;
+        result.words_.insert(result.words_.end(), more.words_.begin(),
+                             more.words_.end());
+        return result;
+    }
+
+    /// The same with this value of an option, in place of the one it had.
+    Command with(const std::string& option, const std::string& value) const {
+        Command result = without(option);
+        result.words_.push_back(option);
+        result.words_.push_back(value);
+        return result;
+    }
+
+    Command without(const std::string& option) const {
+        Command result = *this;
+        Words& words = result.words_;
+        const auto at = std::find(words.begin(), words.end(), option);
+        if (at != words.end()) words.erase(at, at + 2);
+        return result;
+    }
+
+    std::string line() const {
+        std::string result = "qbnorm";
+        for (const std::string& word : words_) result += " " + word;
+        return result;
+    }
+
+  private:
+    Words words_;
+};
+
 /// What a run left. A signal's number is a negative code.
 struct Outcome {
     int code = -1;
@@ -48,11 +94,11 @@ inline std::vector<char*> pointers(Words& words) {
     return result;
 }
 
-/// Runs qbnorm with these arguments, and NAME=VALUE `settings` beside the
-/// environment of the tests.
-inline Outcome run(const Words& arguments, const Words& settings = {}) {
+/// Runs qbnorm in `folder`; NAME=VALUE `settings` join the environment.
+inline Outcome run(const TemporaryFolder& folder, const Command& command,
+                   const Words& settings = {}) {
     Words words{QBNORM_PROGRAM};
-    words.insert(words.end(), arguments.begin(), arguments.end());
+    words.insert(words.end(), command.words().begin(), command.words().end());
     Words environment = settings;
     for (char** entry = environ; *entry; entry++) {
         const std::string setting = *entry;
@@ -61,6 +107,7 @@ inline Outcome run(const Words& arguments, const Words& settings = {}) {
     const TemporaryFolder streams;  // files, not pipes: no run can block
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addchdir_np(&actions, (folder / "").c_str());
     constexpr int flags = O_WRONLY | O_CREAT;
     posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO,
                                      (streams / "out").c_str(), flags, 0600);
@@ -72,31 +119,20 @@ inline Outcome run(const Words& arguments, const Words& settings = {}) {
                     pointers(words).data(), pointers(environment).data());
     posix_spawn_file_actions_destroy(&actions);
     EXPECT_EQ(problem, 0) << "cannot run " << QBNORM_PROGRAM;
+    if (problem != 0) return {};
     int status = 0;
-    if (problem == 0) waitpid(process, &status, 0);
+    waitpid(process, &status, 0);
     const int code =
         WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
-    return {problem == 0 ? code : -1, read_file(streams / "out"),
-            read_file(streams / "err")};
-}
-
-inline std::string joined(const Words& words) {
-    std::string line;
-    for (const std::string& word : words) line += word + " ";
-    return line;
-}
-
-/// The same command with more words.
-inline Words operator+(Words words, const Words& more) {
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
+    return {code, read_file(streams / "out"), read_file(streams / "err")};
 }
 
 /// Runs a command that must succeed without a complaint; its standard output.
-inline std::string done(const Words& arguments, const Words& settings = {}) {
-    const Outcome outcome = run(arguments, settings);
-    EXPECT_EQ(outcome.code, 0) << joined(arguments) << outcome.err;
-    EXPECT_EQ(outcome.err, "") << joined(arguments);
+inline std::string done(const TemporaryFolder& folder, const Command& command,
+                        const Words& settings = {}) {
+    const Outcome outcome = run(folder, command, settings);
+    EXPECT_EQ(outcome.code, 0) << command.line() << "\n" << outcome.err;
+    EXPECT_EQ(outcome.err, "") << command.line();
     return outcome.out;
 }
 
@@ -269,13 +305,26 @@ inline void expect_answer(const Answer& answer,
 
 // ---- a scene ----
 
-/// A gallery, past and new queries, as .npy files in a folder.
+/// A gallery, past and new queries in a folder, where the commands run:
+/// gallery.npy, bank.npy and queries.npy.
 class Scene : public testing::Test {
   protected:
     Scene() {
-        write_npy(gallery_file, gallery);
-        write_npy(bank_file, bank);
-        write_npy(queries_file, queries);
+        write_npy(folder / "gallery.npy", gallery);
+        write_npy(folder / "bank.npy", bank);
+        write_npy(folder / "queries.npy", queries);
+    }
+
+    Outcome run(const Command& command, const Words& settings = {}) const {
+        return cli::run(folder, command, settings);
+    }
+
+    std::string done(const Command& command, const Words& settings = {}) const {
+        return cli::done(folder, command, settings);
+    }
+
+    std::string content(const std::string& name) const {
+        return read_file(folder / name);
     }
 
     oracle::Reference reference(Metric metric, double beta = 20,
@@ -284,21 +333,13 @@ class Scene : public testing::Test {
                 bank.view(), beta,           activation_k};
     }
 
-    /// The words that fit the scene's table.
-    Words fit(const std::string& method, const std::string& metric,
-              const std::string& output) const {
-        return {"fit",   "--gallery", gallery_file, "--querybank",
-                bank_file, "--method",  method,       "--metric",
-                metric,  "-o",        output};
-    }
-
+    const Command fit =
+        "fit --gallery gallery.npy --querybank bank.npy --method dis "
+        "-o table.qbn";
     const TemporaryFolder folder;
     const Matrix gallery = testdata::unit(1000, 24, 1);
     const Matrix bank = testdata::unit(90, 24, 2);
     const Matrix queries = testdata::unit(60, 24, 3);
-    const std::string gallery_file = folder / "gallery.npy";
-    const std::string bank_file = folder / "bank.npy";
-    const std::string queries_file = folder / "queries.npy";
 };
 
 }  // namespace cli

@@ -34,11 +34,16 @@ std::string manpages(const std::string& name) {
 }
 
 Words eval_manpages(const std::string& beta) {
-    return {"eval",        "--gallery",
-            manpages("gallery.npy"),   "--queries",
-            manpages("queries.npy"),   "--querybank",
-            manpages("querybank.npy"), "--normalize",
-            "--beta",      beta};
+    return {"eval",
+            "--gallery",
+            manpages("gallery.npy"),
+            "--queries",
+            manpages("queries.npy"),
+            "--querybank",
+            manpages("querybank.npy"),
+            "--normalize",
+            "--beta",
+            beta};
 }
 
 void expect_published(const std::string& output) {
@@ -60,10 +65,9 @@ TEST(Eval, PrintsThePublishedFigures) {
 }
 
 TEST(Eval, TheGroundTruthFileGivesTheSame) {
-    expect_published(
-        done(eval_manpages("30") +
-             Words{"--groundtruth", manpages("groundtruth.npy"), "--methods",
-                   "none,is,dis"}));
+    expect_published(done(eval_manpages("30") +
+                          Words{"--groundtruth", manpages("groundtruth.npy"),
+                                "--methods", "none,is,dis"}));
 }
 
 TEST(Eval, TheReportHoldsEveryFigure) {
@@ -102,9 +106,9 @@ class SmallEval : public Scene {
     const std::string report_file = folder / "report.json";
 
     Words command() const {
-        return {"eval",       "--gallery",   gallery_file, "--queries",
-                queries_file, "--querybank", bank_file,    "--json",
-                report_file};
+        return {"eval",      "--gallery",  gallery_file,
+                "--queries", queries_file, "--querybank",
+                bank_file,   "--json",     report_file};
     }
 
     json methods_of(const Words& command) const {
@@ -266,13 +270,13 @@ TEST_F(Inspect, SaysWhatAVectorFileIs) {
     write_fbin(folder / "d.fbin", three);
     for (const std::string name : {"a.npy", "b.npy", "c.fvecs", "d.fbin"}) {
         const std::string type = name == "b.npy" ? "float16" : "float32";
-        EXPECT_EQ(inspected(folder / name),
-                  folder / name + ": 3 rows of dimension 2, " + type +
-                      "; norms 1 to 10\n");
+        EXPECT_EQ(inspected(folder / name), folder / name +
+                                                ": 3 rows of dimension 2, " +
+                                                type + "; norms 1 to 10\n");
     }
-    write_labels(folder / "labels.npy", 2, {1, 2, 3, 4});
-    EXPECT_EQ(inspected(folder / "labels.npy"),
-              folder / "labels.npy: 2 rows of dimension 2, int64\n");
+    const std::string labels = folder / "labels.npy";
+    write_labels(labels, 2, {1, 2, 3, 4});
+    EXPECT_EQ(inspected(labels), labels + ": 2 rows of dimension 2, int64\n");
 }
 
 TEST_F(Inspect, VerifyReadsBeyondTheFirstRows) {

@@ -10,121 +10,102 @@ using namespace cli;
 
 class FitMerge : public Scene {
   protected:
-    Words fit_to(const std::string& name, const Words& more) const {
-        return Words{"fit",     "--gallery", gallery_file, "--querybank",
-                     bank_file, "-o",        folder / name} +
-               more;
+    // Fits the table and the parts between these rows, and merges the parts
+    // in a shuffled order.
+    void expect_parts_join(const Command& command) const {
+        SCOPED_TRACE(command.line());
+        done(command);
+        done(command.with("--rows", "0:1").with("-o", "a.qbn"));
+        done(command.with("--rows", "1:130").with("-o", "b.qbn"));
+        done(command.with("--rows", "130:777").with("-o", "c.qbn"));
+        done(command.with("--rows", "777:1000").with("-o", "d.qbn"));
+        done("merge c.qbn a.qbn d.qbn b.qbn -o merged.qbn");
+        EXPECT_GT(content("table.qbn").size(), 4000U) << "1000 offsets";
+        EXPECT_TRUE(content("merged.qbn") == content("table.qbn"));
+        EXPECT_FALSE(content("d.qbn") == content("table.qbn"));
     }
 
-    // Fits rows cut at these points, and merges them in a shuffled order.
-    void expect_parts_join(const Words& options) const {
-        done(fit_to("whole.qbn", options));
-        const Words cuts{"0", "1", "130", "777", "1000"};
-        Words parts;
-        for (size_t i = 0; i + 1 < cuts.size(); i++) {
-            const std::string name = "part" + cuts[i] + ".qbn";
-            const Words rows{"--rows", cuts[i] + ":" + cuts[i + 1]};
-            done(fit_to(name, options + rows));
-            parts.push_back(folder / name);
+    void expect_table(const oracle::Reference& reference) const {
+        const auto table = faiss_qbnorm::read_table(folder / "table.qbn");
+        ASSERT_EQ(table.columns.size(), 1U);
+        const auto& column = table.columns[0];
+        ASSERT_EQ(column.offsets.size(), reference.offsets.size());
+        for (idx_t i = 0; i < table.size(); i++) {
+            EXPECT_NEAR(column.offsets[i], reference.offsets[i], tolerance)
+                << i;
+            EXPECT_EQ(column.activation.contains(i),
+                      reference.activation.contains(i))
+                << i;
         }
-        const std::string merged = folder / "merged.qbn";
-        done({"merge", parts[2], parts[0], parts[3], parts[1], "-o", merged});
-        const std::string whole = read_file(folder / "whole.qbn");
-        EXPECT_GT(whole.size(), 4000U);
-        EXPECT_TRUE(read_file(merged) == whole) << joined(options);
-        EXPECT_FALSE(read_file(parts[3]) == whole) << "parts are parts";
     }
 };
 
-void expect_table(const std::string& path, const oracle::Reference& reference) {
-    const auto table = faiss_qbnorm::read_table(path);
-    ASSERT_EQ(table.columns.size(), 1U);
-    const auto& column = table.columns[0];
-    ASSERT_EQ(column.offsets.size(), reference.offsets.size());
-    for (size_t i = 0; i < column.offsets.size(); i++) {
-        EXPECT_NEAR(column.offsets[i], reference.offsets[i], tolerance) << i;
-        const auto item = static_cast<idx_t>(i);
-        EXPECT_EQ(column.activation.contains(item),
-                  reference.activation.contains(item))
-            << i;
-    }
-}
-
 TEST_F(FitMerge, TheTableIsThePapers) {
-    const std::string table = folder / "table.qbn";
-    done(fit("dis", "ip", table));
-    expect_table(table, reference(Metric::inner_product));
-    done(fit("is", "l2", table) + Words{"--beta", "5", "--activation-k", "3"});
-    expect_table(table, reference(Metric::l2, 5, 3));
+    done(fit);
+    expect_table(reference(Metric::inner_product));
+    done(fit.with("--metric l2 --beta 5 --activation-k 3"));
+    expect_table(reference(Metric::l2, 5, 3));
 }
 
 TEST_F(FitMerge, PartsMergeIntoTheWholeFile) {
-    expect_parts_join({"--method", "dis"});
-    expect_parts_join({"--method", "is", "--metric", "l2", "--normalize",
-                       "--beta", "7.5", "--activation-k", "3"});
+    expect_parts_join(fit);
+    expect_parts_join(
+        fit.with("--method", "is")
+            .with("--metric l2 --normalize --beta 7.5 --activation-k 3"));
 }
 
 TEST_F(FitMerge, MergedPartsMergeOn) {
-    const Words options{"--method", "dis"};
-    done(fit_to("whole.qbn", options));
-    done(fit_to("a.qbn", options + Words{"--rows", "0:65"}));
-    done(fit_to("b.qbn", options + Words{"--rows", "65:66"}));
-    done(fit_to("c.qbn", options + Words{"--rows", "66:1000"}));
-    const std::string half = folder / "half.qbn";
-    const std::string said =
-        done({"merge", folder / "b.qbn", folder / "a.qbn", "-o", half});
-    EXPECT_TRUE(said.starts_with(half + ": part of a table: rows 0:66 of 1000"))
+    done(fit);
+    done(fit.with("--rows", "0:65").with("-o", "a.qbn"));
+    done(fit.with("--rows", "65:66").with("-o", "b.qbn"));
+    done(fit.with("--rows", "66:1000").with("-o", "c.qbn"));
+    const std::string said = done("merge b.qbn a.qbn -o half.qbn");
+    EXPECT_TRUE(
+        said.starts_with("half.qbn: part of a table: rows 0:66 of 1000 items"))
         << said;
-    done({"merge", folder / "c.qbn", half, "-o", folder / "merged.qbn"});
-    EXPECT_TRUE(read_file(folder / "merged.qbn") ==
-                read_file(folder / "whole.qbn"));
+    done("merge c.qbn half.qbn -o merged.qbn");
+    EXPECT_TRUE(content("merged.qbn") == content("table.qbn"));
 }
 
 TEST_F(FitMerge, ThreadsLeaveNoTrace) {
-    for (const std::string metric : {"ip", "l2"}) {
-        const Words command = fit("dis", metric, folder / metric);
-        done(command + Words{"--threads", "1"});
-        const std::string one = read_file(folder / metric);
-        done(command + Words{"--threads", "2"});
-        EXPECT_FALSE(one.empty());
-        EXPECT_TRUE(one == read_file(folder / metric)) << metric;
+    for (const char* metric : {"ip", "l2"}) {
+        const Command command = fit.with("--metric", metric);
+        done(command.with("-o", "one.qbn").with("--threads", "1"));
+        done(command.with("-o", "two.qbn").with("--threads", "2"));
+        EXPECT_FALSE(content("one.qbn").empty());
+        EXPECT_TRUE(content("one.qbn") == content("two.qbn")) << metric;
     }
 }
 
 TEST_F(FitMerge, FormatsOfTheSameVectorsGiveTheSameTable) {
     write_fvecs(folder / "gallery.fvecs", gallery);
-    write_fbin(folder / "gallery.fbin", gallery);
     write_fvecs(folder / "bank.fvecs", bank);
+    write_fbin(folder / "gallery.fbin", gallery);
     write_fbin(folder / "bank.fbin", bank);
-    done(fit("dis", "ip", folder / "npy.qbn"));
-    for (const std::string format : {"fvecs", "fbin"}) {
-        done({"fit", "--gallery", folder / ("gallery." + format),
-              "--querybank", folder / ("bank." + format), "--method", "dis",
-              "-o", folder / "other.qbn"});
-        EXPECT_TRUE(read_file(folder / "other.qbn") ==
-                    read_file(folder / "npy.qbn"))
-            << format;
-    }
+    done(fit);
+    done("fit --gallery gallery.fvecs --querybank bank.fbin --method dis "
+         "-o a.qbn");
+    done("fit --gallery gallery.fbin --querybank bank.fvecs --method dis "
+         "-o b.qbn");
+    EXPECT_TRUE(content("a.qbn") == content("table.qbn"));
+    EXPECT_TRUE(content("b.qbn") == content("table.qbn"));
 }
 
 TEST_F(FitMerge, OneLineSaysWhatWasFitted) {
-    const std::string table = folder / "table.qbn";
-    const std::string said = done(fit("dis", "ip", table));
+    const std::string said = done(fit);
     const size_t active = reference(Metric::inner_product).activation.size();
     const std::string begin =
-        table +
-        ": table of 1000 items, d = 24, metric ip; querybank of 90, method "
-        "dis, beta 20; activation set (k = 1) of " +
+        "table.qbn: table of 1000 items, d = 24, metric ip; querybank of 90, "
+        "method dis, beta 20; activation set (k = 1) of " +
         std::to_string(active) + " items (";
     EXPECT_TRUE(said.starts_with(begin)) << said;
     EXPECT_EQ(said.find('\n') + 1, said.size()) << said;
 }
 
 TEST_F(FitMerge, TheReportHoldsTheSame) {
-    const std::string json = folder / "report.json";
-    done(fit("is", "l2", folder / "table.qbn") +
-         Words{"--json", json, "--rows", "10:300", "--engine", "cpu"});
-    const auto report = read_json(json);
+    done(fit.with("--method", "is")
+             .with("--metric l2 --rows 10:300 --engine cpu --json fit.json"));
+    const auto report = read_json(folder / "fit.json");
     EXPECT_EQ(report["engine"], "cpu");
     EXPECT_EQ(report["gallery_size"], 1000);
     EXPECT_EQ(report["rows"], nlohmann::json::parse("[10, 300]"));

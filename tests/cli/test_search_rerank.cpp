@@ -46,10 +46,9 @@ class Search : public Scene {
 
     Answer search_index(Metric metric, const std::string& k,
                         const Words& more = {}) const {
-        const Words words{"--index",   folder / "index.faiss",
-                          "--queries", queries_file,
-                          "--metric",  name_of(metric),
-                          "-k",        k};
+        const Words words{
+            "--index",  folder / "index.faiss", "--queries", queries_file,
+            "--metric", name_of(metric),        "-k",        k};
         return search(words + more);
     }
 
@@ -350,10 +349,9 @@ class Rerank : public Search {
     }
 
     Words command(const std::string& k) const {
-        return {"rerank",       "--table",     folder / "table.qbn",
-                "--labels",     labels_file,   "--distances",
-                distances_file, "-k",          k,
-                "-o",           folder / "out"};
+        return {"rerank",    "--table",     folder / "table.qbn", "--labels",
+                labels_file, "--distances", distances_file,       "-k",
+                k,           "-o",          folder / "out"};
     }
 
     Answer rerank(const std::string& k) const {
@@ -476,7 +474,8 @@ TEST_F(LongRerank, EveryBatchAnswersAlike) {
     ASSERT_EQ(answer.nq, rows);
     ASSERT_EQ(answer.k, 3);
     const Answer head{
-        queries.rows, 3,
+        queries.rows,
+        3,
         {answer.distances.begin(), answer.distances.begin() + queries.rows * 3},
         {answer.labels.begin(), answer.labels.begin() + queries.rows * 3}};
     expect_reranked(head, reference(Metric::l2), Metric::l2, Method::dis);

@@ -229,9 +229,9 @@ TEST_F(ArrayFileTest, RejectsNpyThatCannotBeRead) {
     for (const Case& rejected : std::vector<Case>{
              {npy(good, data, 4), "format 4 is unknown"},
              {npy(good, data, 0), "format 0 is unknown"},
-             {"\x93NUMPY" + little(1, 2) + little(999, 2) + good + data,
+             {npy(good, data).replace(8, 2, little(999, 2)),
               "truncated in its header"},
-             {"\x93NUMPY" + little(2, 2) + little(0xffffffff, 4) + good + data,
+             {npy(good, data, 2).replace(8, 4, little(0xffffffff, 4)),
               "truncated in its header"},
              {npy(good, data.substr(1)), "truncated"},
              {npy(good, ""), "truncated"},

@@ -92,11 +92,17 @@ TEST_F(VectorFileTest, ConvertsEveryFiniteHalf) {
 }
 
 TEST_F(VectorFileTest, NamesTheRowOfEveryHalfThatIsNotFinite) {
+    std::vector<Half> halves;
     for (int i = 0; i < 65536; i++) {
         const Half half = static_cast<Half>(i);
-        if (is_finite(half)) continue;
-        const VectorFile file(write<Half>({0, half_one, half, 0}, 1), false);
-        EXPECT_THROW_SAYING(file.read(), Error, path_ + ": row 2 holds NaN");
+        if (!is_finite(half)) halves.push_back(half);
+    }
+    ASSERT_EQ(halves.size(), 2048U);
+    const VectorFile file(write(halves, 1), false);
+    for (idx_t i = 0; i < file.size(); i++) {
+        EXPECT_THROW_SAYING(
+            file.for_each_block(i, i + 1, [](const GalleryBlock&) {}), Error,
+            path_ + ": row " + std::to_string(i) + " holds NaN or Inf");
     }
 }
 
