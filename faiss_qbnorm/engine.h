@@ -106,7 +106,7 @@ class Engine {
 
     /// Candidate lists -> the best k under `method`, whose gate each list's
     /// own raw top-1 decides. Throws where a label is not in the table or a
-    /// score is NaN.
+    /// score is NaN or Inf.
     virtual void rerank(const BoundTable& table, Method method,
                         const Candidates& candidates, idx_t k,
                         const Answers& answers) const = 0;

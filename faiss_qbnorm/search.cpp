@@ -9,11 +9,10 @@
 namespace faiss_qbnorm {
 
 idx_t query_batch(idx_t k) {
-    constexpr idx_t bytes = idx_t{1} << 28;
+    constexpr idx_t items = (idx_t{1} << 28) / (2 * sizeof(Scored));
     constexpr idx_t fewest = 64;
     constexpr idx_t most = 16384;
-    return std::clamp<idx_t>(
-        bytes / (2 * sizeof(Scored)) / std::max<idx_t>(k, 1), fewest, most);
+    return std::clamp(items / std::max<idx_t>(k, 1), fewest, most);
 }
 
 ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {

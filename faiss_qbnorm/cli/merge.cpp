@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 
 #include "faiss_qbnorm/cli/common.h"
@@ -23,7 +24,6 @@ struct Merge {
         common.start();
         require_writable(output);
         std::vector<NormTable> tables;
-        std::vector<const NormTable*> pointers;
         std::string names;
         common.timed("read", [&] {
             for (const std::string& part : parts) {
@@ -32,9 +32,11 @@ struct Merge {
                 names += (names.empty() ? "" : ", ") + part;
             }
         });
-        for (const NormTable& table : tables) pointers.push_back(&table);
         const NormTable whole = common.timed("merge", [&] {
-            return naming(names, [&] { return merge(pointers); });
+            std::vector<const NormTable*> pointers(tables.size());
+            std::transform(tables.begin(), tables.end(), pointers.begin(),
+                           [](const NormTable& table) { return &table; });
+            return merge(pointers);
         });
         common.timed("write", [&] { write_table(whole, output); });
         describe(whole, common.report);

@@ -114,6 +114,7 @@ NormTable merge(std::span<const NormTable* const> tables) {
         check_mergeable(*parts[i - 1], *parts[i]);
     }
     NormTable result = *parts.front();
+    if (parts.size() == 1) return result;
     result.end = parts.back()->end;
     for (size_t i = 1; i < parts.size(); i++) {
         result.fingerprint += parts[i]->fingerprint;

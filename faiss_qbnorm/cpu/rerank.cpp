@@ -18,8 +18,8 @@ Scored raw_top1(const CpuTable& table, idx_t query, idx_t k,
                 query, " holds label ", labels[i],
                 " but the table covers labels ", table.begin, " to ",
                 table.end - 1);
-        require(!std::isnan(scores[i]), "row ", query,
-                " holds a NaN score for label ", labels[i]);
+        require(std::isfinite(scores[i]), "row ", query,
+                " holds a score of NaN or Inf for label ", labels[i]);
         const Scored item{scores[i], labels[i]};
         if (top1.label < 0 || ranks_before(item, top1)) top1 = item;
     }

@@ -13,7 +13,9 @@
 namespace faiss_qbnorm {
 
 std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    // Without O_NONBLOCK a FIFO would wait for its writer.
+    const int descriptor =
+        ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     require(descriptor >= 0, path, ": cannot open: ", std::strerror(errno));
     struct stat status {};
     void* address = nullptr;

@@ -339,6 +339,9 @@ void verify_content(const std::string& path, const NormTable& table,
 }  // namespace
 
 void write_table(const NormTable& table, const std::string& path) {
+    require(!table.columns.empty() && table.columns.size() <= most_columns,
+            path, ": a table of ", table.columns.size(),
+            " columns cannot be written; it must have 1 to ", most_columns);
     const std::vector<Content> contents = contents_of(table);
     const Head head = head_of(table, contents);
     OutputFile out(path);

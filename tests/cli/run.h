@@ -185,7 +185,9 @@ inline void write_npy(const std::string& path, const std::string& descr,
 }
 
 inline std::string shape(idx_t rows, idx_t d) {
-    return "(" + std::to_string(rows) + ", " + std::to_string(d) + ")";
+    std::ostringstream text;
+    text << "(" << rows << ", " << d << ")";
+    return text.str();
 }
 
 inline void write_npy(const std::string& path, const Matrix& m) {

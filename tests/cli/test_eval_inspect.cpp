@@ -33,18 +33,14 @@ std::string manpages(const std::string& name) {
     return testdata::real("manpages-de-en-small/" + name);
 }
 
-Words eval_manpages(const std::string& beta) {
-    return {"eval",
-            "--gallery",
-            manpages("gallery.npy"),
-            "--queries",
-            manpages("queries.npy"),
-            "--querybank",
-            manpages("querybank.npy"),
-            "--normalize",
-            "--beta",
-            beta};
-}
+class Eval : public testing::Test {
+  protected:
+    const TemporaryFolder folder;
+    const Command eval = Command("eval --normalize --beta 30")
+                             .with("--gallery", manpages("gallery.npy"))
+                             .with("--queries", manpages("queries.npy"))
+                             .with("--querybank", manpages("querybank.npy"));
+};
 
 void expect_published(const std::string& output) {
     EXPECT_EQ(printed(output, "none"),
@@ -55,42 +51,41 @@ void expect_published(const std::string& output) {
               (Words{"52.8", "72.3", "79.6", "1.0", "0.69", "30"}));
 }
 
-TEST(Eval, PrintsThePublishedFigures) {
-    expect_published(done(eval_manpages("30")));
-    const std::string dis =
-        done(eval_manpages("20") + Words{"--methods", "dis"});
-    EXPECT_EQ(printed(dis, "dis"),
+TEST_F(Eval, PrintsThePublishedFigures) {
+    expect_published(done(folder, eval.with("--methods none,is,dis")));
+    const std::string one =
+        done(folder, eval.with("--beta", "20").with("--methods dis"));
+    EXPECT_EQ(printed(one, "dis"),
               (Words{"51.9", "72.5", "79.4", "1.0", "0.93", "31"}));
-    EXPECT_EQ(dis.find("none"), std::string::npos) << "only what was asked";
+    EXPECT_EQ(one.find("none"), std::string::npos) << "only what was asked";
 }
 
-TEST(Eval, TheGroundTruthFileGivesTheSame) {
-    expect_published(done(eval_manpages("30") +
-                          Words{"--groundtruth", manpages("groundtruth.npy"),
-                                "--methods", "none,is,dis"}));
+TEST_F(Eval, TheGroundTruthFileGivesTheSame) {
+    const std::string truth = manpages("groundtruth.npy");
+    expect_published(done(folder, eval.with("--groundtruth", truth)));
 }
 
-TEST(Eval, TheReportHoldsEveryFigure) {
-    const TemporaryFolder folder;
-    const std::string file = folder / "report.json";
-    done(eval_manpages("30") + Words{"--json", file, "--engine", "cpu"});
-    const json report = read_json(file);
+TEST_F(Eval, TheReportHoldsEveryFigure) {
+    done(folder, eval.with("--json eval.json --engine cpu"));
+    const json report = read_json(folder / "eval.json");
     EXPECT_EQ(report["engine"], "cpu");
     ASSERT_EQ(report["methods"].size(), 3U);
     const json& none = report["methods"][0];
+    const json& is = report["methods"][1];
     const json& dis = report["methods"][2];
     EXPECT_EQ(none["name"], "none");
     EXPECT_EQ(none["gate_open"], 0.0);
-    EXPECT_EQ(report["methods"][1]["gate_open"], 1.0);
+    EXPECT_EQ(is["name"], "is");
+    EXPECT_EQ(is["gate_open"], 1.0);
     EXPECT_EQ(dis["name"], "dis");
-    EXPECT_NEAR(dis["R@1"], 52.75, 0.051);
+    EXPECT_NEAR(dis["R@1"], 52.8, 0.051);
     EXPECT_NEAR(dis["R@5"], 72.3, 0.051);
     EXPECT_NEAR(dis["R@10"], 79.6, 0.051);
     EXPECT_GT(dis["R@50"], dis["R@10"]);
     EXPECT_EQ(dis["MdR"], 1.0);
     EXPECT_GT(dis["MnR"], dis["MdR"]);
-    EXPECT_NEAR(dis["geometric_mean"], std::cbrt(52.75 * 72.3 * 79.6), 0.05);
-    EXPECT_NEAR(dis["skewness"], 0.69, 0.005);
+    EXPECT_NEAR(dis["geometric_mean"], std::cbrt(52.8 * 72.3 * 79.6), 0.05);
+    EXPECT_NEAR(dis["skewness"], 0.69, 0.0051);
     EXPECT_EQ(dis["max_k_occurrence"], 30);
     EXPECT_GT(dis["gate_open"], 0.5);
     EXPECT_LT(dis["gate_open"], 1);
@@ -102,29 +97,25 @@ TEST(Eval, TheReportHoldsEveryFigure) {
 
 class SmallEval : public Scene {
   protected:
-    const std::string truth_file = folder / "truth.npy";
-    const std::string report_file = folder / "report.json";
+    const Command eval =
+        "eval --gallery gallery.npy --queries queries.npy "
+        "--querybank bank.npy --json eval.json";
+    const Command eval_truth = eval.with("--groundtruth", "truth.npy");
 
-    Words command() const {
-        return {"eval",      "--gallery",  gallery_file,
-                "--queries", queries_file, "--querybank",
-                bank_file,   "--json",     report_file};
-    }
-
-    json methods_of(const Words& command) const {
+    json methods_of(const Command& command) const {
         done(command);
-        return read_json(report_file)["methods"];
+        return read_json(folder / "eval.json")["methods"];
     }
 
     void write_truth(const std::vector<idx_t>& truth) const {
-        write_npy(truth_file, "<i8", "(" + std::to_string(truth.size()) + ",)",
-                  bytes_of(truth));
+        std::ostringstream shape;
+        shape << "(" << truth.size() << ",)";
+        write_npy(folder / "truth.npy", "<i8", shape.str(), bytes_of(truth));
     }
 
     void expect_refused(const Words& texts) const {
         const long before = folder.count();
-        expect_refusal(run(command() + Words{"--groundtruth", truth_file}), 1,
-                       texts);
+        expect_refusal(run(eval_truth), 1, texts);
         EXPECT_EQ(folder.count(), before);
     }
 };
@@ -132,12 +123,11 @@ class SmallEval : public Scene {
 // Three equal items and one other; one bank query, so that the offset of an
 // item is its score against it: 1, 1, 1 and 0.
 TEST_F(SmallEval, TiedAnswersHaveTheirMeanRank) {
-    write_npy(gallery_file, Matrix{{1, 0, 1, 0, 1, 0, 0, 1}, 4, 2});
-    write_npy(queries_file, Matrix{{1, 0, 0, 1, -1, -2}, 3, 2});
-    write_npy(bank_file, Matrix{{1, 0}, 1, 2});
+    write_npy(folder / "gallery.npy", Matrix{{1, 0, 1, 0, 1, 0, 0, 1}, 4, 2});
+    write_npy(folder / "queries.npy", Matrix{{1, 0, 0, 1, -1, -2}, 3, 2});
+    write_npy(folder / "bank.npy", Matrix{{1, 0}, 1, 2});
     write_truth({1, 3, 3});
-    const json methods =
-        methods_of(command() + Words{"--groundtruth", truth_file});
+    const json methods = methods_of(eval_truth);
     // Raw scores 1 1 1 0, 0 0 0 1, -1 -1 -1 -2: ranks 2, 1 and 4.
     const json& none = methods[0];
     EXPECT_NEAR(none["R@1"], 100.0 / 3, 1e-9);
@@ -152,15 +142,15 @@ TEST_F(SmallEval, TiedAnswersHaveTheirMeanRank) {
     EXPECT_EQ(is["R@5"], 100.0);
     EXPECT_EQ(is["MdR"], 2.5);
     EXPECT_NEAR(is["MnR"], 2.0, 1e-9);
-    // The bank's top 1 is item 0: open for queries 0 and 2 (ties go to the
-    // lower label), closed for query 1. Ranks 2.5, 1 and 2.5 again.
+    // The bank's top 1 is item 0 (ties go to the lower label), as is that of
+    // queries 0 and 2; query 1 stays raw. Ranks 2.5, 1 and 2.5.
     const json& dis = methods[2];
     EXPECT_EQ(dis["MdR"], 2.5);
     EXPECT_NEAR(dis["gate_open"], 2.0 / 3, 1e-9);
 }
 
 TEST_F(SmallEval, TheGroundTruthFollowsItsQueries) {
-    const json straight = methods_of(command());
+    const json straight = methods_of(eval);
     Matrix turned = queries;
     std::vector<idx_t> truth;
     for (idx_t i = 0; i < queries.rows; i++) {
@@ -168,98 +158,106 @@ TEST_F(SmallEval, TheGroundTruthFollowsItsQueries) {
         std::copy_n(queries.view().row(from), 24, &turned.data[i * 24]);
         truth.push_back(from);
     }
-    write_npy(queries_file, turned);
-    EXPECT_NE(methods_of(command()), straight);
+    write_npy(folder / "queries.npy", turned);
+    EXPECT_NE(methods_of(eval), straight);
     write_truth(truth);
-    const json again =
-        methods_of(command() + Words{"--groundtruth", truth_file});
+    const json again = methods_of(eval_truth);
+    ASSERT_EQ(again.size(), straight.size());
     for (size_t i = 0; i < straight.size(); i++) {
-        for (const char* figure : {"R@50", "MdR", "max_k_occurrence"}) {
-            EXPECT_EQ(again[i][figure], straight[i][figure]) << figure;
-        }
+        EXPECT_EQ(again[i]["R@50"], straight[i]["R@50"]);
+        EXPECT_EQ(again[i]["MdR"], straight[i]["MdR"]);
         EXPECT_NEAR(again[i]["MnR"], straight[i]["MnR"], 1e-9);
+        EXPECT_EQ(again[i]["max_k_occurrence"],
+                  straight[i]["max_k_occurrence"]);
     }
+}
+
+TEST_F(SmallEval, GatesOpenAsTheOraclesDo) {
+    const auto expect_gates = [&](const Command& more,
+                                  const oracle::Reference& expected) {
+        double open = 0;
+        for (const oracle::Row& raw : expected.raw) {
+            open += expected.activation.contains(oracle::ranking(raw)[0]);
+        }
+        const json methods = methods_of(eval.with(more));
+        EXPECT_NEAR(methods[2]["gate_open"], open / 60, 1e-9) << more.line();
+        return open;
+    };
+    const double few = expect_gates("", reference(Metric::inner_product));
+    const double more = expect_gates("--metric l2 --activation-k 3",
+                                     reference(Metric::l2, 20, 3));
+    EXPECT_GT(more, few);
 }
 
 TEST_F(SmallEval, WrongGroundTruthIsNamed) {
     std::vector<idx_t> truth(60, 5);
-    for (const idx_t label : {1000, -1}) {
-        truth[17] = label;
-        write_truth(truth);
-        expect_refused({truth_file, "row 17", std::to_string(label)});
-    }
+    truth[17] = 1000;
+    write_truth(truth);
+    expect_refused({"truth.npy: row 17 is item 1000", "gallery.npy", "999"});
+    truth[17] = -1;
+    write_truth(truth);
+    expect_refused({"truth.npy: row 17 is item -1"});
     truth[17] = 999;
     write_truth(truth);
-    done(command() + Words{"--groundtruth", truth_file});
+    done(eval_truth.with("--json", "right.json"));
     truth.pop_back();
     write_truth(truth);
-    expect_refused({truth_file, "59", "60"});
-    write_labels(truth_file, 2, std::vector<idx_t>(120, 5));
-    expect_refused({truth_file, "60 x 2"});
-    write_npy(truth_file, "<f4", "(60,)", std::string(240, '\0'));
-    expect_refused({truth_file, "float32"});
+    expect_refused({"truth.npy: is 59 x 1", "60 queries"});
+    write_labels(folder / "truth.npy", 2, std::vector<idx_t>(120, 5));
+    expect_refused({"truth.npy: is 60 x 2"});
+    write_npy(folder / "truth.npy", "<f4", "(60,)", std::string(240, '\0'));
+    expect_refused({"truth.npy: holds float32"});
 }
 
 TEST_F(SmallEval, QueriesPastTheGalleryNeedAGroundTruth) {
-    write_npy(gallery_file, testdata::unit(59, 24, 1));
-    expect_refusal(run(command()), 1,
-                   {queries_file, gallery_file, "--groundtruth"});
+    write_npy(folder / "gallery.npy", testdata::unit(59, 24, 1));
+    expect_refusal(run(eval), 1,
+                   {"queries.npy", "60", "gallery.npy", "--groundtruth"});
     write_truth(std::vector<idx_t>(60, 58));
-    done(command() + Words{"--groundtruth", truth_file});
+    done(eval_truth);
 }
 
 // ---- inspect ----
 
 class Inspect : public Scene {
   protected:
-    const std::string table = folder / "table.qbn";
-
-    static std::string inspected(const std::string& file,
-                                 const Words& more = {}) {
-        return done(Words{"inspect", file} + more);
+    static void expect_says(const std::string& said, const Words& texts) {
+        for (const std::string& text : texts) {
+            EXPECT_NE(said.find(text), std::string::npos)
+                << "does not say '" << text << "': " << said;
+        }
     }
 };
 
 TEST_F(Inspect, SaysWhatATableIs) {
-    done(fit("is", "l2", table) + Words{"--beta", "7.5"});
-    const std::string said = inspected(table);
-    for (const std::string text :
-         {": table of 1000 items, d = 24, metric l2", "querybank of 90",
-          "method is", "beta 7.5"}) {
-        EXPECT_NE(said.find(text), std::string::npos) << said;
-    }
-    EXPECT_TRUE(said.starts_with(table));
+    done(fit.with("--metric l2 --beta 7.5"));
+    const std::string said = done("inspect table.qbn");
+    expect_says(said, {"table.qbn: table of 1000 items, d = 24, metric l2",
+                       "querybank of 90", "method dis", "beta 7.5"});
     EXPECT_EQ(said.find("checksum"), std::string::npos) << said;
-    const std::string verified = inspected(table, {"--verify"});
-    EXPECT_NE(verified.find("every checksum is right"), std::string::npos);
+    expect_says(done("inspect table.qbn --verify"),
+                {"every checksum is right"});
 }
 
 TEST_F(Inspect, SaysThatAPartIsAPart) {
-    done(fit("dis", "ip", table) + Words{"--rows", "130:777"});
-    const std::string json_file = folder / "report.json";
-    const std::string said = inspected(table, {"--json", json_file});
-    EXPECT_NE(said.find("part of a table: rows 130:777 of 1000 items"),
-              std::string::npos)
-        << said;
-    const json report = read_json(json_file);
+    done(fit.with("--rows 130:777"));
+    expect_says(done("inspect table.qbn --json inspect.json"),
+                {"part of a table: rows 130:777 of 1000 items"});
+    const json report = read_json(folder / "inspect.json");
     EXPECT_EQ(report["rows"], json::parse("[130, 777]"));
     EXPECT_EQ(report["columns"][0]["method"], "dis");
 }
 
 TEST_F(Inspect, SaysWhatEveryColumnIs) {
-    done(fit("dis", "ip", table));
-    auto two = faiss_qbnorm::read_table(table);
+    done(fit);
+    auto two = faiss_qbnorm::read_table(folder / "table.qbn");
     two.columns.push_back(two.columns[0]);
     two.columns[1].bank = faiss_qbnorm::Bank::gallerybank;
     two.columns[1].normalization.beta = 12.5;
     write_table(two, folder / "two.qbn");
-    const std::string said = inspected(folder / "two.qbn");
-    EXPECT_NE(said.find("querybank of 90, method dis, beta 20;"),
-              std::string::npos)
-        << said;
-    EXPECT_NE(said.find("gallerybank of 90, method dis, beta 12.5;"),
-              std::string::npos)
-        << said;
+    expect_says(done("inspect two.qbn"),
+                {"querybank of 90, method dis, beta 20;",
+                 "gallerybank of 90, method dis, beta 12.5;"});
 }
 
 TEST_F(Inspect, SaysWhatAVectorFileIs) {
@@ -268,69 +266,61 @@ TEST_F(Inspect, SaysWhatAVectorFileIs) {
     write_half(folder / "b.npy", three);
     write_fvecs(folder / "c.fvecs", three);
     write_fbin(folder / "d.fbin", three);
-    for (const std::string name : {"a.npy", "b.npy", "c.fvecs", "d.fbin"}) {
-        const std::string type = name == "b.npy" ? "float16" : "float32";
-        EXPECT_EQ(inspected(folder / name), folder / name +
-                                                ": 3 rows of dimension 2, " +
-                                                type + "; norms 1 to 10\n");
-    }
-    const std::string labels = folder / "labels.npy";
-    write_labels(labels, 2, {1, 2, 3, 4});
-    EXPECT_EQ(inspected(labels), labels + ": 2 rows of dimension 2, int64\n");
+    write_labels(folder / "e.npy", 2, {1, 2, 3, 4});
+    const std::string words = ": 3 rows of dimension 2, ";
+    const std::string norms = "; norms 1 to 10\n";
+    EXPECT_EQ(done("inspect a.npy"), "a.npy" + words + "float32" + norms);
+    EXPECT_EQ(done("inspect b.npy"), "b.npy" + words + "float16" + norms);
+    EXPECT_EQ(done("inspect c.fvecs"), "c.fvecs" + words + "float32" + norms);
+    EXPECT_EQ(done("inspect d.fbin"), "d.fbin" + words + "float32" + norms);
+    EXPECT_EQ(done("inspect e.npy"), "e.npy: 2 rows of dimension 2, int64\n");
 }
 
 TEST_F(Inspect, VerifyReadsBeyondTheFirstRows) {
     Matrix many{std::vector<float>(20001, 1), 20001, 1};
     many.data[20000] = 50;
-    const std::string file = folder / "many.fvecs";
-    write_fvecs(file, many);
-    const std::string short_look = inspected(file);
-    EXPECT_NE(short_look.find("norms 1 to 1 in the first 10000 rows"),
-              std::string::npos)
-        << short_look;
-    const std::string long_look = inspected(file, {"--verify"});
-    EXPECT_NE(long_look.find("norms 1 to 50\n"), std::string::npos)
-        << long_look;
+    write_fvecs(folder / "many.fvecs", many);
+    expect_says(done("inspect many.fvecs"),
+                {"norms 1 to 1 in the first 10000 rows\n"});
+    expect_says(done("inspect many.fvecs --verify"), {"norms 1 to 50\n"});
 }
 
 TEST_F(Inspect, VerifyFindsADamagedTable) {
-    done(fit("dis", "ip", table));
-    const std::string whole = read_file(table);
+    done(fit);
+    const std::string whole = content("table.qbn");
     // In the offsets, and in the last bank list.
     for (const size_t at : {size_t{1000}, whole.size() - 3}) {
         std::string damaged = whole;
         damaged[at] ^= 1;
-        write_file(table, damaged);
-        inspected(table);  // the header is as it was
-        expect_refusal(run({"inspect", table, "--verify"}), 1,
-                       {table, "damaged"});
+        write_file(folder / "table.qbn", damaged);
+        done("inspect table.qbn");  // the header is as it was
+        expect_refusal(run("inspect table.qbn --verify"), 1,
+                       {"table.qbn: section", "damaged"});
     }
 }
 
 TEST_F(Inspect, VerifyFindsADamagedVectorFile) {
-    const std::string vectors = folder / "bad.fvecs";
-    const std::string labels = folder / "bad.ivecs";
-    write_fvecs(vectors, gallery);
-    std::string content = read_file(vectors);
-    content[100 * 7]++;  // the d of row 7
-    write_file(vectors, content);
-    write_file(labels, content);
-    for (const std::string& file : {vectors, labels}) {
-        expect_refusal(run({"inspect", file, "--verify"}), 1, {file, "row 7"});
-    }
+    write_fvecs(folder / "bad.fvecs", gallery);
+    std::string bytes = content("bad.fvecs");
+    bytes[100 * 7]++;  // the d of row 7
+    write_file(folder / "bad.fvecs", bytes);
+    write_file(folder / "bad.ivecs", bytes);
+    expect_refusal(run("inspect bad.fvecs --verify"), 1,
+                   {"bad.fvecs: row 7 has dimension 25"});
+    expect_refusal(run("inspect bad.ivecs --verify"), 1,
+                   {"bad.ivecs: row 7 has dimension 25"});
     Matrix holed = gallery;
     holed.data[24 * 31 + 5] = INFINITY;
-    write_npy(gallery_file, holed);
-    expect_refusal(run({"inspect", gallery_file, "--verify"}), 1,
-                   {gallery_file, "row 31", "NaN or Inf"});
+    write_npy(folder / "gallery.npy", holed);
+    expect_refusal(run("inspect gallery.npy --verify"), 1,
+                   {"gallery.npy: row 31 holds NaN or Inf"});
 }
 
 TEST_F(Inspect, NamesWhatItDoesNotKnow) {
     write_file(folder / "notes.txt", "not vectors");
-    expect_refusal(run({"inspect", folder / "notes.txt"}), 1,
-                   {folder / "notes.txt", ".npy"});
-    expect_refusal(run({"inspect", folder / "absent.npy"}), 1,
-                   {folder / "absent.npy", "No such file"});
+    expect_refusal(run("inspect notes.txt"), 1, {"notes.txt: ", ".npy"});
+    expect_refusal(run("inspect absent.npy"), 1,
+                   {"absent.npy: ", "No such file"});
 }
 
 }  // namespace

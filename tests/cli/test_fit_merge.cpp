@@ -83,10 +83,12 @@ TEST_F(FitMerge, FormatsOfTheSameVectorsGiveTheSameTable) {
     write_fbin(folder / "gallery.fbin", gallery);
     write_fbin(folder / "bank.fbin", bank);
     done(fit);
-    done("fit --gallery gallery.fvecs --querybank bank.fbin --method dis "
-         "-o a.qbn");
-    done("fit --gallery gallery.fbin --querybank bank.fvecs --method dis "
-         "-o b.qbn");
+    done(
+        "fit --gallery gallery.fvecs --querybank bank.fbin --method dis "
+        "-o a.qbn");
+    done(
+        "fit --gallery gallery.fbin --querybank bank.fvecs --method dis "
+        "-o b.qbn");
     EXPECT_TRUE(content("a.qbn") == content("table.qbn"));
     EXPECT_TRUE(content("b.qbn") == content("table.qbn"));
 }

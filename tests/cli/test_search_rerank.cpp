@@ -16,43 +16,42 @@ namespace {
 
 using namespace cli;
 
-const Metric metrics[] = {Metric::inner_product, Metric::l2};
-const Method methods[] = {Method::is, Method::dis};
+constexpr Metric metrics[] = {Metric::inner_product, Metric::l2};
+constexpr Method methods[] = {Method::is, Method::dis};
 
 faiss::MetricType faiss_metric(Metric metric) {
     return metric == Metric::l2 ? faiss::METRIC_L2
                                 : faiss::METRIC_INNER_PRODUCT;
 }
 
+float empty_slot(Metric metric) {
+    return metric == Metric::l2 ? FLT_MAX : -FLT_MAX;
+}
+
 class Search : public Scene {
   protected:
-    std::string fitted(Metric metric, Method method) const {
-        const std::string table = folder / "table.qbn";
-        done(fit(name_of(method), name_of(metric), table));
-        return table;
+    const Command gallery_search =
+        "search --table table.qbn --gallery gallery.npy --queries queries.npy "
+        "-o out";
+    const Command index_search =
+        "search --table table.qbn --index index.faiss --queries queries.npy "
+        "-o out";
+
+    void fit_table(Metric metric, Method method) const {
+        done(fit.with("--method", name_of(method))
+                 .with("--metric", name_of(metric)));
     }
 
-    Answer search(const Words& words) const {
-        const std::string prefix = folder / "answer";
-        done(Words{"search", "--table", folder / "table.qbn", "-o", prefix} +
-             words);
-        return read_answer(prefix);
+    Answer answer(const Command& command) const {
+        done(command);
+        return read_answer(folder / "out");
     }
 
-    Answer search_gallery(Metric metric, const std::string& k) const {
-        return search({"--gallery", gallery_file, "--queries", queries_file,
-                       "--metric", name_of(metric), "-k", k});
+    Answer answer(const Command& command, Metric metric) const {
+        return answer(command.with("--metric", name_of(metric)));
     }
 
-    Answer search_index(Metric metric, const std::string& k,
-                        const Words& more = {}) const {
-        const Words words{
-            "--index",  folder / "index.faiss", "--queries", queries_file,
-            "--metric", name_of(metric),        "-k",        k};
-        return search(words + more);
-    }
-
-    // Writes the index as a file, the gallery in it.
+    // Writes the index as index.faiss, the gallery in it.
     void write(faiss::Index& index) const {
         if (!index.is_trained) index.train(gallery.rows, gallery.data.data());
         index.add(gallery.rows, gallery.data.data());
@@ -73,10 +72,10 @@ TEST_F(Search, GalleryAnswersAreTheOracles) {
         const auto expected = reference(metric);
         for (const Method method : methods) {
             SCOPED_TRACE(name_of(metric) + " " + name_of(method));
-            fitted(metric, method);
-            const Answer answer = search_gallery(metric, "13");
-            EXPECT_EQ(answer.k, 13);
-            expect_answer(answer, expected, metric, method);
+            fit_table(metric, method);
+            const Answer found = answer(gallery_search.with("-k 13"), metric);
+            EXPECT_EQ(found.k, 13);
+            expect_answer(found, expected, metric, method);
         }
     }
 }
@@ -93,21 +92,32 @@ TEST_F(Search, TheSceneHasGatesOfBothKinds) {
     }
 }
 
-// Rows of many lengths, and the same rows divided by their lengths.
+// Rows of seven lengths.
 Matrix stretched(Matrix m) {
-    for (idx_t i = 0; i < m.rows * m.d; i++) m.data[i] *= 1 + i / m.d % 7;
+    for (idx_t i = 0; i < m.rows * m.d; i++) {
+        m.data[i] *= static_cast<float>(1 + i / m.d % 7);
+    }
     return m;
 }
 
 TEST_F(Search, NormalizeDividesByTheNorms) {
-    write_npy(gallery_file, stretched(gallery));
-    write_npy(bank_file, stretched(bank));
-    write_npy(queries_file, stretched(queries));
-    done(fit("dis", "ip", folder / "table.qbn") + Words{"--normalize"});
-    const Answer answer = search({"--gallery", gallery_file, "--queries",
-                                  queries_file, "-k", "10", "--normalize"});
-    expect_answer(answer, reference(Metric::inner_product),
-                  Metric::inner_product, Method::dis);
+    write_npy(folder / "gallery.npy", stretched(gallery));
+    write_npy(folder / "bank.npy", stretched(bank));
+    write_npy(folder / "queries.npy", stretched(queries));
+    done(fit.with("--normalize"));
+    expect_answer(answer(gallery_search.with("--normalize")),
+                  reference(Metric::inner_product), Metric::inner_product,
+                  Method::dis);
+}
+
+TEST_F(Search, NormalizeDividesTheQueriesOfAnIndex) {
+    fit_table(Metric::inner_product, Method::dis);
+    faiss::IndexFlatIP flat(24);
+    write(flat);
+    write_npy(folder / "queries.npy", stretched(queries));
+    expect_answer(answer(index_search.with("--normalize")),
+                  reference(Metric::inner_product), Metric::inner_product,
+                  Method::dis);
 }
 
 TEST_F(Search, EveryVectorFormatIsRead) {
@@ -116,57 +126,77 @@ TEST_F(Search, EveryVectorFormatIsRead) {
     const Matrix q = cut_to_half(queries);
     const oracle::Reference expected(Metric::inner_product, g.view(), q.view(),
                                      b.view(), 20, 1);
-    write_half(folder / "g.npy", g);
-    write_half(folder / "b.npy", b);
-    write_half(folder / "q.npy", q);
-    write_fvecs(folder / "g.fvecs", g);
-    write_fvecs(folder / "b.fvecs", b);
-    write_fvecs(folder / "q.fvecs", q);
-    write_fbin(folder / "g.fbin", g);
-    write_fbin(folder / "b.fbin", b);
-    write_fbin(folder / "q.fbin", q);
-    for (const std::string end : {".npy", ".fvecs", ".fbin"}) {
-        SCOPED_TRACE(end);
-        done({"fit", "--gallery", folder / ("g" + end), "--querybank",
-              folder / ("b" + end), "--method", "dis", "-o",
-              folder / "table.qbn"});
-        const Answer answer =
-            search({"--gallery", folder / ("g" + end), "--queries",
-                    folder / ("q" + end), "-k", "10"});
-        expect_answer(answer, expected, Metric::inner_product, Method::dis);
-    }
+    const auto expect_read = [&](const std::string& extension, auto write) {
+        SCOPED_TRACE(extension);
+        write(folder / ("g" + extension), g);
+        write(folder / ("b" + extension), b);
+        write(folder / ("q" + extension), q);
+        done(fit.with("--gallery", "g" + extension)
+                 .with("--querybank", "b" + extension));
+        const Answer found =
+            answer(gallery_search.with("--gallery", "g" + extension)
+                       .with("--queries", "q" + extension));
+        expect_answer(found, expected, Metric::inner_product, Method::dis);
+    };
+    expect_read(".npy", write_half);
+    expect_read(".fvecs", write_fvecs);
+    expect_read(".fbin", write_fbin);
 }
 
 TEST_F(Search, SlotsPastTheGalleryAreEmpty) {
     Matrix few = gallery;
     few.rows = 7;
     few.data.resize(7 * 24);
-    write_npy(gallery_file, few);
+    write_npy(folder / "gallery.npy", few);
     for (const Metric metric : metrics) {
-        fitted(metric, Method::dis);
+        fit_table(metric, Method::dis);
         faiss::IndexFlat index(24, faiss_metric(metric));
         index.add(few.rows, few.data.data());
         faiss::write_index(&index, (folder / "index.faiss").c_str());
-        for (const Answer& answer :
-             {search_gallery(metric, "9"), search_index(metric, "9")}) {
-            for (idx_t i = 0; i < queries.rows; i++) {
-                const float empty = metric == Metric::l2 ? FLT_MAX : -FLT_MAX;
-                EXPECT_NE(answer.labels[i * 9 + 6], -1);
-                EXPECT_EQ(answer.labels[i * 9 + 7], -1);
-                EXPECT_EQ(answer.labels[i * 9 + 8], -1);
-                EXPECT_EQ(answer.distances[i * 9 + 7], empty);
-                EXPECT_EQ(answer.distances[i * 9 + 8], empty);
+        for (const Command& command : {gallery_search, index_search}) {
+            const Answer found = answer(command.with("-k 9"), metric);
+            for (idx_t slot = 0; slot < queries.rows * 9; slot++) {
+                const bool empty = slot % 9 >= 7;
+                EXPECT_EQ(found.labels[slot] == -1, empty) << slot;
+                EXPECT_EQ(found.distances[slot] == empty_slot(metric), empty);
             }
         }
     }
 }
 
+// How many slots differ from those of `few`, over and over.
+idx_t differences(const Answer& many, const Answer& few) {
+    idx_t different = 0;
+    for (size_t slot = 0; slot < many.labels.size(); slot++) {
+        const size_t alike = slot % few.labels.size();
+        different += many.labels[slot] != few.labels[alike] ||
+                     many.distances[slot] != few.distances[alike];
+    }
+    return different;
+}
+
+TEST_F(Search, MoreQueriesThanAreScannedAtOnce) {
+    fit_table(Metric::l2, Method::dis);
+    faiss::IndexFlatL2 flat(24);
+    write(flat);
+    const Answer few = answer(gallery_search.with("-k 3"), Metric::l2);
+    Matrix many{{}, 300 * queries.rows, 24};
+    for (int i = 0; i < 300; i++) {
+        many.data.insert(many.data.end(), queries.data.begin(),
+                         queries.data.end());
+    }
+    write_npy(folder / "queries.npy", many);
+    for (const Command& command : {gallery_search, index_search}) {
+        const Answer found = answer(command.with("-k 3"), Metric::l2);
+        EXPECT_EQ(found.nq, many.rows);
+        EXPECT_EQ(differences(found, few), 0);
+    }
+}
+
 TEST_F(Search, TheReportSaysWhatRan) {
-    fitted(Metric::inner_product, Method::dis);
-    const std::string json = folder / "report.json";
-    search({"--gallery", gallery_file, "--queries", queries_file, "--json",
-            json, "-k", "4", "--engine", "cpu"});
-    const auto report = read_json(json);
+    fit_table(Metric::inner_product, Method::dis);
+    answer(gallery_search.with("-k 4 --engine cpu --json search.json"));
+    const auto report = read_json(folder / "search.json");
     EXPECT_EQ(report["engine"], "cpu");
     EXPECT_EQ(report["queries"], 60);
     EXPECT_EQ(report["k"], 4);
@@ -186,8 +216,8 @@ class Watch {
     Watch& operator=(const Watch&) = delete;
     ~Watch() { close(queue_); }
 
-    /// "+ name" for a file that came to be, "> name" for one that was moved
-    /// in, "- name" for one that was deleted; no temporary files.
+    /// "created NAME", "moved in NAME" or "deleted NAME", without temporary
+    /// files.
     Words events() const {
         alignas(inotify_event) char buffer[16384];
         const ssize_t size = read(queue_, buffer, sizeof buffer);
@@ -197,10 +227,10 @@ class Watch {
             at += static_cast<ssize_t>(sizeof *event) + event->len;
             const std::string name = event->name;
             if (name.find(".tmp") != std::string::npos) continue;
-            const std::string kind = event->mask & IN_CREATE     ? "+ "
-                                     : event->mask & IN_MOVED_TO ? "> "
-                                                                 : "- ";
-            result.push_back(kind + name);
+            const char* what = event->mask & IN_CREATE     ? "created "
+                               : event->mask & IN_MOVED_TO ? "moved in "
+                                                           : "deleted ";
+            result.push_back(what + name);
         }
         return result;
     }
@@ -210,28 +240,27 @@ class Watch {
 };
 
 TEST_F(Search, TheLabelsAppearWholeAndLast) {
-    fitted(Metric::inner_product, Method::dis);
-    search_gallery(Metric::inner_product, "10");  // an earlier answer
+    fit_table(Metric::inner_product, Method::dis);
+    done(gallery_search);  // an earlier answer
     const Watch watch(folder / "");
-    search_gallery(Metric::inner_product, "20");
-    const Words expected{"- answer.labels.npy", "> answer.distances.npy",
-                         "> answer.labels.npy"};
+    done(gallery_search);
+    const Words expected{"deleted out.labels.npy", "moved in out.distances.npy",
+                         "moved in out.labels.npy"};
     EXPECT_EQ(watch.events(), expected);
 }
 
 // ---- search --index ----
 
-TEST_F(Search, FlatIndexAnswersAsTheGallery) {
+TEST_F(Search, FlatIndexesAnswerAsTheGallery) {
     for (const Metric metric : metrics) {
+        faiss::IndexFlat flat(24, faiss_metric(metric));
+        write(flat);
         for (const Method method : methods) {
             SCOPED_TRACE(name_of(metric) + " " + name_of(method));
-            fitted(metric, method);
-            faiss::IndexFlat flat(24, faiss_metric(metric));
-            write(flat);
-            const Answer exact = search_gallery(metric, "10");
-            const Answer answer = search_index(metric, "10");
-            EXPECT_EQ(answer.labels, exact.labels);
-            EXPECT_EQ(answer.distances, exact.distances);
+            fit_table(metric, method);
+            const Answer exact = answer(gallery_search, metric);
+            EXPECT_EQ(exact.k, 10) << "by default";
+            EXPECT_EQ(differences(answer(index_search, metric), exact), 0);
         }
     }
 }
@@ -242,45 +271,43 @@ TEST_F(Search, ProbingEveryListAnswersAsTheGallery) {
         write_ivf(metric);
         for (const Method method : methods) {
             SCOPED_TRACE(name_of(metric) + " " + name_of(method));
-            fitted(metric, method);
-            const Answer answer =
-                search_index(metric, "10", {"--index-params", "nprobe=16"});
-            expect_answer(answer, expected, metric, method);
+            fit_table(metric, method);
+            expect_answer(
+                answer(index_search.with("--index-params nprobe=16"), metric),
+                expected, metric, method);
         }
     }
 }
 
 TEST_F(Search, IndexParametersReachTheIndex) {
-    fitted(Metric::inner_product, Method::is);
+    fit_table(Metric::inner_product, Method::is);
     write_ivf(Metric::inner_product);
-    const Answer all = search_index(Metric::inner_product, "10",
-                                    {"--index-params", "nprobe=16"});
-    const Answer one = search_index(Metric::inner_product, "10",
-                                    {"--index-params", "nprobe=1"});
-    EXPECT_NE(one.labels, all.labels);
+    const Answer all = answer(index_search.with("--index-params nprobe=16"));
+    const Answer one = answer(index_search.with("--index-params nprobe=1"));
+    EXPECT_GT(differences(one, all), 0);
 }
 
 TEST_F(Search, HnswFindsMostOfIt) {
     for (const Metric metric : metrics) {
         SCOPED_TRACE(name_of(metric));
-        fitted(metric, Method::dis);
+        fit_table(metric, Method::dis);
         faiss::IndexHNSWFlat hnsw(24, 32, faiss_metric(metric));
         write(hnsw);
-        const Answer exact = search_gallery(metric, "10");
-        const Answer answer =
-            search_index(metric, "10", {"--index-params", "efSearch=64"});
-        idx_t found = 0;
-        for (idx_t i = 0; i < 60 * 10; i++) {
-            const auto row = exact.labels.begin() + i / 10 * 10;
-            found += std::count(row, row + 10, answer.labels[i]);
+        const Answer exact = answer(gallery_search, metric);
+        const Answer found =
+            answer(index_search.with("--index-params efSearch=64"), metric);
+        idx_t right = 0;
+        for (idx_t slot = 0; slot < 600; slot++) {
+            const auto row = exact.labels.begin() + slot / 10 * 10;
+            right += std::count(row, row + 10, found.labels[slot]);
         }
-        EXPECT_GT(found, 540) << "of 600";
+        EXPECT_GT(right, 540) << "of 600";
     }
 }
 
-// The head of the oracle's ranking of the `candidates` best raw items.
-std::vector<idx_t> best_of_candidates(const oracle::Reference& reference,
-                                      idx_t query, idx_t candidates, idx_t k) {
+// The labels that s - offset ranks first among the best raw `candidates`.
+std::vector<idx_t> best_of(const oracle::Reference& reference, idx_t query,
+                           idx_t candidates, idx_t k) {
     const auto& raw = reference.raw[query];
     std::vector<idx_t> labels = oracle::ranking(raw);
     labels.resize(candidates);
@@ -292,28 +319,26 @@ std::vector<idx_t> best_of_candidates(const oracle::Reference& reference,
 }
 
 TEST_F(Search, KFactorChoosesHowManyCandidates) {
-    fitted(Metric::inner_product, Method::is);
+    fit_table(Metric::inner_product, Method::is);
     const auto expected = reference(Metric::inner_product);
-    faiss::IndexFlat flat(24, faiss::METRIC_INNER_PRODUCT);
+    faiss::IndexFlatIP flat(24);
     faiss::IndexRefineFlat index(&flat);  // searches exactly, is no flat index
     write(index);
-    const Answer by_default = search_index(Metric::inner_product, "20");
-    const Answer few =
-        search_index(Metric::inner_product, "20", {"--k-factor", "5.5"});
-    const Answer all =
-        search_index(Metric::inner_product, "20", {"--k-factor", "50"});
-    EXPECT_NE(by_default.labels, all.labels);
-    EXPECT_NE(few.labels, by_default.labels);
-    for (idx_t i = 0; i < queries.rows; i++) {
-        const auto row = [&](const Answer& answer) {
-            const auto first = answer.labels.begin() + i * 20;
-            return std::vector<idx_t>(first, first + 20);
-        };
-        EXPECT_EQ(row(few), best_of_candidates(expected, i, 110, 20)) << i;
-        EXPECT_EQ(row(by_default), best_of_candidates(expected, i, 200, 20))
-            << i;
-        EXPECT_EQ(row(all), best_of_candidates(expected, i, 1000, 20)) << i;
-    }
+    const auto expect_candidates = [&](const Command& more, idx_t candidates) {
+        SCOPED_TRACE(more.line());
+        Answer found = answer(index_search.with("-k 20").with(more));
+        for (idx_t i = 0; i < queries.rows; i++) {
+            const auto first = found.labels.begin() + i * 20;
+            EXPECT_EQ(std::vector<idx_t>(first, first + 20),
+                      best_of(expected, i, candidates, 20));
+        }
+        return found;
+    };
+    const Answer few = expect_candidates("--k-factor 5.5", 110);
+    const Answer some = expect_candidates("", 200);
+    const Answer all = expect_candidates("--k-factor 50", 1000);
+    EXPECT_GT(differences(few, some), 0);
+    EXPECT_GT(differences(some, all), 0);
 }
 
 // ---- rerank ----
@@ -321,80 +346,77 @@ TEST_F(Search, KFactorChoosesHowManyCandidates) {
 class Rerank : public Search {
   protected:
     static constexpr idx_t width = 64;
-    const std::string labels_file = folder / "labels.npy";
-    const std::string distances_file = folder / "distances.npy";
+    const Command rerank =
+        "rerank --table table.qbn --labels labels.npy "
+        "--distances distances.npy -o out";
     std::vector<idx_t> labels;
     std::vector<float> distances;
 
-    // Each query's best raw items, every fifth slot struck out.
+    // Each query's best raw items; every fifth slot is struck out.
     void find_candidates(const oracle::Rows& raw, Metric metric) {
+        labels.clear();
+        distances.clear();
         for (const oracle::Row& row : raw) {
             const auto order = oracle::ranking(row);
             for (idx_t slot = 0; slot < width; slot++) {
                 const auto score = static_cast<float>(row[order[slot]]);
-                const bool gone = slot % 5 == 2;
-                labels.push_back(gone ? -1 : order[slot]);
-                distances.push_back(gone                   ? NAN
-                                    : metric == Metric::l2 ? -score
-                                                           : score);
+                labels.push_back(order[slot]);
+                distances.push_back(metric == Metric::l2 ? -score : score);
+                if (slot % 5 != 2) continue;
+                labels.back() = -1;
+                distances.back() = NAN;
             }
         }
     }
 
     void write_candidates() const {
-        write_labels(labels_file, width, labels);
         const auto rows = static_cast<idx_t>(distances.size()) / width;
-        write_npy(distances_file, "<f4", shape(rows, width),
+        write_labels(folder / "labels.npy", width, labels);
+        write_npy(folder / "distances.npy", "<f4", shape(rows, width),
                   bytes_of(distances));
     }
 
-    Words command(const std::string& k) const {
-        return {"rerank",    "--table",     folder / "table.qbn", "--labels",
-                labels_file, "--distances", distances_file,       "-k",
-                k,           "-o",          folder / "out"};
+    // Expects the oracle's ranking of the candidates of row `i`. They are
+    // numbered in the order of their labels, so that ties fall as they should.
+    void expect_row(const Answer& answer, idx_t i,
+                    const oracle::Reference& reference, Metric metric,
+                    Method method) const {
+        const auto first = labels.begin() + i * width;
+        std::set<idx_t> known(first, first + width);
+        known.erase(-1);
+        const std::vector<idx_t> candidates(known.begin(), known.end());
+        oracle::Row raw;
+        oracle::Row offsets;
+        std::set<idx_t> active;
+        for (const idx_t label : candidates) {
+            const auto number = static_cast<idx_t>(raw.size());
+            if (reference.activation.contains(label)) active.insert(number);
+            raw.push_back(reference.raw[i][label]);
+            offsets.push_back(reference.offsets[label]);
+        }
+        std::vector<idx_t> numbers;
+        std::vector<float> scores;
+        for (idx_t slot = i * answer.k; slot < (i + 1) * answer.k; slot++) {
+            const idx_t label = answer.labels[slot];
+            const auto at =
+                std::find(candidates.begin(), candidates.end(), label);
+            ASSERT_EQ(at == candidates.end(), label == -1) << label;
+            numbers.push_back(label == -1 ? -1 : at - candidates.begin());
+            const float distance = answer.distances[slot];
+            scores.push_back(metric == Metric::l2 ? -distance : distance);
+        }
+        oracle::expect_ranking(
+            oracle::method_scores(method, raw, offsets, active), answer.k,
+            scores.data(), numbers.data(), tolerance);
     }
 
-    Answer rerank(const std::string& k) const {
-        done(command(k));
-        return read_answer(folder / "out");
-    }
-
-    // Expects the oracle's ranking of each row's own candidates. They are
-    // renamed in the order of their labels, so that ties fall as they should.
     void expect_reranked(const Answer& answer,
                          const oracle::Reference& reference, Metric metric,
                          Method method) const {
-        ASSERT_EQ(answer.nq, static_cast<idx_t>(reference.raw.size()));
-        for (idx_t i = 0; i < answer.nq; i++) {
+        ASSERT_EQ(answer.nq, queries.rows);
+        for (idx_t i = 0; i < queries.rows; i++) {
             SCOPED_TRACE("query " + std::to_string(i));
-            const auto first = labels.begin() + i * width;
-            const std::set<idx_t> known(first, first + width);
-            oracle::Row raw;
-            oracle::Row offsets;
-            std::set<idx_t> active;
-            std::vector<idx_t> names;
-            for (const idx_t label : known) {
-                if (label < 0) continue;
-                if (reference.activation.contains(label)) {
-                    active.insert(static_cast<idx_t>(names.size()));
-                }
-                names.push_back(label);
-                raw.push_back(reference.raw[i][label]);
-                offsets.push_back(reference.offsets[label]);
-            }
-            std::vector<idx_t> renamed;
-            std::vector<float> scores;
-            for (idx_t slot = i * answer.k; slot < (i + 1) * answer.k; slot++) {
-                const idx_t label = answer.labels[slot];
-                const auto at = std::find(names.begin(), names.end(), label);
-                ASSERT_EQ(at == names.end(), label == -1) << label;
-                renamed.push_back(label == -1 ? -1 : at - names.begin());
-                const float distance = answer.distances[slot];
-                scores.push_back(metric == Metric::l2 ? -distance : distance);
-            }
-            oracle::expect_ranking(
-                oracle::method_scores(method, raw, offsets, active), answer.k,
-                scores.data(), renamed.data(), tolerance);
+            expect_row(answer, i, reference, metric, method);
         }
     }
 };
@@ -402,50 +424,64 @@ class Rerank : public Search {
 TEST_F(Rerank, ListsAreRankedAsTheOracleDoes) {
     for (const Metric metric : metrics) {
         const auto expected = reference(metric);
-        labels.clear();
-        distances.clear();
         find_candidates(expected.raw, metric);
         write_candidates();
         for (const Method method : methods) {
             SCOPED_TRACE(name_of(metric) + " " + name_of(method));
-            fitted(metric, method);
-            expect_reranked(rerank("10"), expected, metric, method);
+            fit_table(metric, method);
+            expect_reranked(answer(rerank), expected, metric, method);
         }
     }
 }
 
 TEST_F(Rerank, TheListsOwnTop1DecidesTheGate) {
     const auto expected = reference(Metric::inner_product);
-    fitted(Metric::inner_product, Method::dis);
+    fit_table(Metric::inner_product, Method::dis);
     find_candidates(expected.raw, Metric::inner_product);
-    idx_t changed = 0;
+    idx_t turned = 0;
     for (idx_t i = 0; i < queries.rows; i++) {
         const bool open = expected.activation.contains(labels[i * width]);
         labels[i * width] = -1;
-        changed += open != expected.activation.contains(labels[i * width + 1]);
+        turned += open != expected.activation.contains(labels[i * width + 1]);
     }
-    ASSERT_GT(changed, 0) << "some gates turn with the first candidate gone";
+    ASSERT_GT(turned, 0) << "gates that close or open without the best item";
     write_candidates();
-    expect_reranked(rerank("10"), expected, Metric::inner_product, Method::dis);
+    expect_reranked(answer(rerank), expected, Metric::inner_product,
+                    Method::dis);
 }
 
 TEST_F(Rerank, ShortListsArePadded) {
     for (const Metric metric : metrics) {
-        labels.clear();
-        distances.clear();
         find_candidates(reference(metric).raw, metric);
-        std::fill(labels.begin() + width, labels.begin() + 2 * width, -1);
+        std::fill_n(labels.begin() + width, width, -1);  // all of row 1
         write_candidates();
-        fitted(metric, Method::is);
-        const Answer answer = rerank("70");
-        const float empty = metric == Metric::l2 ? FLT_MAX : -FLT_MAX;
-        EXPECT_NE(answer.labels[50], -1);
+        fit_table(metric, Method::is);
+        const Answer found = answer(rerank.with("-k 70"));
+        EXPECT_NE(found.labels[50], -1);
         for (idx_t slot = 51; slot < 2 * 70; slot++) {
-            EXPECT_EQ(answer.labels[slot], -1) << slot;
-            EXPECT_EQ(answer.distances[slot], empty) << slot;
+            EXPECT_EQ(found.labels[slot], -1) << slot;
+            EXPECT_EQ(found.distances[slot], empty_slot(metric)) << slot;
         }
-        EXPECT_NE(answer.labels[2 * 70], -1);
+        EXPECT_NE(found.labels[2 * 70], -1);
     }
+}
+
+TEST_F(Rerank, FilesThatDoNotBelongTogetherAreNamed) {
+    fit_table(Metric::inner_product, Method::dis);
+    find_candidates(reference(Metric::inner_product).raw,
+                    Metric::inner_product);
+    write_candidates();
+    done(rerank.with("-o", "other"));
+    const long before = folder.count();
+    distances.resize(distances.size() - width);
+    write_candidates();
+    expect_refusal(run(rerank), 1,
+                   {"labels.npy is 60 x 64", "distances.npy is 59 x 64"});
+    write_labels(folder / "distances.npy", width, labels);
+    expect_refusal(run(rerank), 1, {"distances.npy: holds int64", "float32"});
+    write_npy(folder / "labels.npy", queries);
+    expect_refusal(run(rerank), 1, {"labels.npy: holds float32", "int64"});
+    EXPECT_EQ(folder.count(), before);
 }
 
 // So many rows that they are read in more than one batch.
@@ -454,77 +490,53 @@ class LongRerank : public Rerank {
     static constexpr idx_t rows = 70000;
 
     LongRerank() {
-        fitted(Metric::l2, Method::dis);
+        fit_table(Metric::l2, Method::dis);
         find_candidates(reference(Metric::l2).raw, Metric::l2);
-        const std::vector<idx_t> few_labels = labels;
-        const std::vector<float> few_distances = distances;
-        for (idx_t i = queries.rows; i < rows; i++) {
-            const idx_t from = i % queries.rows * width;
-            labels.insert(labels.end(), few_labels.begin() + from,
-                          few_labels.begin() + from + width);
-            distances.insert(distances.end(), few_distances.begin() + from,
-                             few_distances.begin() + from + width);
+        const size_t few = labels.size();
+        for (size_t slot = few; slot < rows * width; slot++) {
+            labels.push_back(labels[slot - few]);
+            distances.push_back(distances[slot - few]);
         }
+    }
+
+    void expect_refused(const std::string& problem) const {
+        write_candidates();
+        expect_refusal(run(rerank), 1,
+                       {"labels.npy, distances.npy: row 69000 ", problem});
+        EXPECT_FALSE(std::filesystem::exists(folder / "out.labels.npy"));
+        EXPECT_FALSE(std::filesystem::exists(folder / "out.distances.npy"));
     }
 };
 
 TEST_F(LongRerank, EveryBatchAnswersAlike) {
     write_candidates();
-    const Answer answer = rerank("3");
-    ASSERT_EQ(answer.nq, rows);
-    ASSERT_EQ(answer.k, 3);
+    const Answer found = answer(rerank.with("-k 3"));
+    ASSERT_EQ(found.nq, rows);
+    ASSERT_EQ(found.k, 3);
+    const auto slots = queries.rows * 3;
     const Answer head{
         queries.rows,
         3,
-        {answer.distances.begin(), answer.distances.begin() + queries.rows * 3},
-        {answer.labels.begin(), answer.labels.begin() + queries.rows * 3}};
+        {found.distances.begin(), found.distances.begin() + slots},
+        {found.labels.begin(), found.labels.begin() + slots}};
     expect_reranked(head, reference(Metric::l2), Metric::l2, Method::dis);
-    idx_t wrong = 0;
-    for (idx_t i = 0; i < rows * 3; i++) {
-        const idx_t alike = i % (queries.rows * 3);
-        wrong += answer.labels[i] != head.labels[alike] ||
-                 answer.distances[i] != head.distances[alike];
-    }
-    EXPECT_EQ(wrong, 0);
+    EXPECT_EQ(differences(found, head), 0);
 }
 
 TEST_F(LongRerank, ErrorsNameTheFilesAndTheRow) {
     const long before = folder.count() + 2;  // the candidates are yet to come
     const idx_t late = 69000 * width;
-    distances[late] = NAN;
-    write_candidates();
-    expect_refusal(run(command("3")), 1,
-                   {labels_file, distances_file, "row 69000", "NaN"});
-    distances[late] = 0.5;
-    for (const idx_t label : {1000, -2}) {
-        labels[late] = label;
-        write_candidates();
-        expect_refusal(run(command("3")), 1,
-                       {labels_file, distances_file, "row 69000",
-                        "label " + std::to_string(label), "0 to 999"});
-    }
-    EXPECT_EQ(folder.count(), before);
+    labels[late] = 1000;
+    expect_refused("holds label 1000 but the table covers labels 0 to 999");
+    labels[late] = -2;
+    expect_refused("holds label -2");
     labels[late] = 999;
-    write_candidates();
-    rerank("3");
-}
-
-TEST_F(Rerank, FilesThatDoNotBelongTogetherAreNamed) {
-    fitted(Metric::inner_product, Method::dis);
-    find_candidates(reference(Metric::inner_product).raw,
-                    Metric::inner_product);
-    write_candidates();
-    const long before = folder.count();
-    const Words both{labels_file, distances_file};
-    distances.resize(distances.size() - width);
-    write_candidates();
-    expect_refusal(run(command("3")), 1,
-                   {labels_file + " is 60 x 64", distances_file + " is 59"});
-    write_labels(distances_file, width, labels);
-    expect_refusal(run(command("3")), 1, {distances_file + ": holds int64"});
-    write_npy(labels_file, queries);
-    expect_refusal(run(command("3")), 1, {labels_file + ": holds float32"});
+    distances[late] = NAN;
+    expect_refused("holds a NaN");
     EXPECT_EQ(folder.count(), before);
+    distances[late] = 0.5;
+    write_candidates();
+    done(rerank);
 }
 
 }  // namespace

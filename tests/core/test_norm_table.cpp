@@ -87,6 +87,9 @@ TEST(Merge, RefusesWhatDoesNotJoin) {
     bare_b.columns[0].lists = {};
     const NormTable* bare[] = {&bare_a, &bare_b};
     EXPECT_THROW_SAYING(merge(bare), Error, "without bank lists");
+    // Alone it needs none.
+    const NormTable* alone[] = {&bare_a};
+    EXPECT_EQ(merge(alone).columns[0].activation.count(), 2);
 }
 
 TEST(ColumnOf, NamesTheMissingBank) {

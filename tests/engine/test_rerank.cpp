@@ -124,7 +124,7 @@ TEST_F(Rerank, GivesNothingForEmptyLists) {
     for (const idx_t label : got_labels) EXPECT_EQ(label, -1);
 }
 
-TEST_F(Rerank, RefusesLabelsOutsideTheTableAndNaN) {
+TEST_F(Rerank, RefusesLabelsOutsideTheTableAndScoresThatAreNone) {
     labels.assign(nq * 3, 0);
     scores.assign(nq * 3, 0.5F);
     for (const idx_t bad : {idx_t{-2}, items, idx_t{1} << 60}) {
@@ -133,8 +133,11 @@ TEST_F(Rerank, RefusesLabelsOutsideTheTableAndNaN) {
                             "row 7 holds label " + std::to_string(bad));
     }
     labels[7 * 3 + 1] = 0;
-    scores[9 * 3] = NAN;
-    EXPECT_THROW_SAYING(run(Method::dis, 3, 2), Error, "row 9 holds a NaN");
+    for (const float bad : {NAN, INFINITY, -INFINITY}) {
+        scores[9 * 3] = bad;
+        EXPECT_THROW_SAYING(run(Method::dis, 3, 2), Error,
+                            "row 9 holds a score of NaN or Inf");
+    }
 }
 
 }  // namespace

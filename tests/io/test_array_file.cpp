@@ -233,6 +233,8 @@ TEST_F(ArrayFileTest, RejectsNpyThatCannotBeRead) {
               "truncated in its header"},
              {npy(good, data, 2).replace(8, 4, little(0xffffffff, 4)),
               "truncated in its header"},
+             {npy(good, data, 2).replace(11, 1, "\1"),
+              "truncated in its header"},
              {npy(good, data.substr(1)), "truncated"},
              {npy(good, ""), "truncated"},
              {npy(good, data + '\0'), "25 bytes follow"},
@@ -283,6 +285,8 @@ TEST_F(ArrayFileTest, RejectsVecsThatCannotBeRead) {
     expect_rejected("a.fvecs", little(0x7fffffff, 4) + row, "2147483647,");
     expect_rejected("a.fvecs", row + little(1, 4) + little(0, 8) + row,
                     "row 1 has dimension 1 but row 0 has 2");
+    expect_rejected("a.fvecs", row + little(3, 4) + little(0, 8) + row,
+                    "row 1 has dimension 3 but row 0 has 2");
     expect_rejected("a.ivecs", row + row + little(-1, 4) + little(0, 8),
                     "row 2 has dimension -1 but row 0 has 2");
 }

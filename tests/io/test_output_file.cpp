@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include <csignal>
+#include <memory>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/output_file.h"
@@ -57,6 +58,18 @@ TEST(OutputFile, AppearsAtCommit) {
     }
     EXPECT_EQ(read_file(path), "one two");
     EXPECT_EQ(folder.count(), 1);
+}
+
+TEST(OutputFile, LetsGoOfItsFileAtCommit) {
+    const TemporaryFolder folder;
+    auto first = std::make_unique<OutputFile>(folder / "a");
+    first->commit();
+    OutputFile second(folder / "b");  // has the descriptor that first had
+    first.reset();
+    write(second, "two");
+    second.commit();
+    EXPECT_EQ(read_file(folder / "b"), "two");
+    EXPECT_TRUE(std::filesystem::exists(folder / "a"));
 }
 
 TEST(OutputFile, MayBeEmpty) {

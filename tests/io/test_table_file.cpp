@@ -449,6 +449,7 @@ TEST_F(TableFileTest, RejectsForgedHeads) {
         {{At::begin, idx_t{-1}}},
         {{At::begin, idx_t{1}}},
         {{At::begin, idx_t{8}}},
+        {{At::begin, idx_t{-5}}, {At::end, idx_t{0}}},
         {{At::begin, -huge - 1}, {At::end, huge}, {At::gallery_size, huge}},
         {{At::end, idx_t{1}}},
         {{At::end, idx_t{6}}},
@@ -472,8 +473,12 @@ TEST_F(TableFileTest, RejectsForgedHeads) {
         {{At::bank_size, idx_t{2}}},
         {{At::bank_size, idx_t{-3}}},
         {{At::bank_size, huge}},
-        // 2^63 + 3 times 2 wraps to the right 6.
+        // Products that wrap to the right 6.
         {{At::bank_size, top + 3}},
+        {{At::bank_size, idx_t{1676976733973595602}},
+         {At::list_length, idx_t{11}}},
+        {{At::bank_size, idx_t{11}},
+         {At::list_length, idx_t{1676976733973595602}}},
         {{At::list_length, idx_t{0}}},
         {{At::list_length, idx_t{1}}},
         {{At::list_length, idx_t{-2}}},
@@ -551,6 +556,8 @@ TEST_F(TableFileTest, RejectsMissingAndSuperfluousSections) {
     expect_unreadable(third(0, 1, 256, 20));       // of no column
     expect_unreadable(third(9, 0, 256, 20));       // of no kind
     expect_unreadable(third(9, 0, 1 << 30, 512));  // out of the file
+    expect_unreadable(forge(good, {{At::list_length, idx_t{-1}}}, 256));
+    expect_unreadable(forge(good, {{At::list_length, idx_t{1}}}, 256));
     expect_unreadable(
         forge(good, {{At::sections, 1U}, {At::head_size, idx_t{192}}}, 192));
     expect_unreadable(
