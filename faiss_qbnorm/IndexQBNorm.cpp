@@ -68,6 +68,7 @@ FitOptions IndexQBNorm::fitted_options() const {
     FitOptions options;
     options.normalization = column_of(*table_, Bank::querybank).normalization;
     options.metric = table_->metric;
+    options.list_length = default_list_length(options.normalization);
     return options;
 }
 
@@ -102,6 +103,7 @@ void IndexQBNorm::set_querybank(idx_t m, const float* bank,
         FitOptions options;
         options.normalization = normalization;
         options.metric = metric_of(*base_index);
+        options.list_length = default_list_length(normalization);
         auto table = std::make_shared<const NormTable>(
             gallery ? fit(*engine_, originals, querybank, options)
                     : fit(*engine_, stored, querybank, options));

@@ -1,5 +1,6 @@
 #include "faiss_qbnorm/fit.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "faiss_qbnorm/core/error.h"
@@ -12,8 +13,10 @@ namespace {
 void check_inputs(const Gallery& gallery, const MatrixView& querybank,
                   const FitOptions& options, idx_t end) {
     check(options.normalization);
-    require(options.list_reserve >= 0, "list_reserve is ", options.list_reserve,
-            " but must not be negative");
+    require(options.list_length == 0 ||
+                options.list_length >= options.normalization.activation_k,
+            "list_length is ", options.list_length,
+            " but must be at least activation_k");
     require(querybank.rows > 0, "the querybank is empty");
     require(querybank.d == gallery.d(), "the querybank has dimension ",
             querybank.d, " but ", gallery.name(), " has ", gallery.d());
@@ -24,13 +27,21 @@ void check_inputs(const Gallery& gallery, const MatrixView& querybank,
 }
 
 // Offsets of a block go to their labels.
-void place(const GalleryBlock& block, const std::vector<float>& block_offsets,
-           idx_t begin, std::vector<float>& offsets) {
+void place(const Gallery& gallery, const GalleryBlock& block,
+           const std::vector<float>& block_offsets, idx_t begin,
+           std::vector<float>& offsets) {
     for (idx_t i = 0; i < block.vectors.rows; i++) {
-        require(std::isfinite(block_offsets[i]), "the scores of gallery item ",
-                block.label(i), " overflow float32; scale the vectors down");
+        require(std::isfinite(block_offsets[i]), gallery.name(),
+                ": the scores of row ", block.label(i),
+                " overflow float32; scale the vectors down");
         offsets[block.label(i) - begin] = block_offsets[i];
     }
+}
+
+idx_t list_length(const FitOptions& options, idx_t gallery_size) {
+    if (options.list_length > 0) return options.list_length;
+    return std::min(default_list_length(options.normalization),
+                    std::max<idx_t>(gallery_size, 1));
 }
 
 }  // namespace
@@ -44,8 +55,7 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
     NormTable table{gallery.d(), options.metric, gallery.size(), begin, end, 0,
                     {}};
     const auto bank = engine.bind_bank(options.metric, querybank);
-    TopLists winners(querybank.rows,
-                     options.normalization.activation_k + options.list_reserve);
+    TopLists winners(querybank.rows, list_length(options, gallery.size()));
     std::vector<float> offsets(end - begin);
     std::vector<float> block_offsets;
     idx_t done = 0;
@@ -54,7 +64,7 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
         block_offsets.resize(block.vectors.rows);
         engine.probe(*bank, block, options.normalization, block_offsets.data(),
                      winners);
-        place(block, block_offsets, begin, offsets);
+        place(gallery, block, block_offsets, begin, offsets);
         done += block.vectors.rows;
         if (options.progress) options.progress(done);
     });

@@ -13,11 +13,17 @@ struct FitOptions {
     /// Rows [begin, end) of the gallery; end = -1 means its size.
     idx_t begin = 0;
     idx_t end = -1;
-    /// Bank lists are this much longer than activation_k.
-    idx_t list_reserve = 8;
+    /// Items in a bank list, at least activation_k; 0 means default_list_length
+    /// or, where that is less, the gallery's size. Parts merge if it is equal.
+    idx_t list_length = 0;
     /// Called with the rows done so far, from one thread.
     std::function<void(idx_t)> progress;
 };
+
+/// A few more than the activation set needs.
+inline idx_t default_list_length(const Normalization& normalization) {
+    return normalization.activation_k + 8;
+}
 
 /// Probes the gallery with the querybank (M x d) and returns the table of its
 /// rows [begin, end): IS offsets, activation set, bank lists. Memory: one

@@ -74,7 +74,7 @@ inline std::set<idx_t> activation_set(const Rows& probe, idx_t k) {
     std::set<idx_t> result;
     for (const Row& row : probe) {
         const auto order = ranking(row);
-        const auto taken = std::min<size_t>(k, order.size());
+        const auto taken = std::min(k, static_cast<idx_t>(order.size()));
         result.insert(order.begin(), order.begin() + taken);
     }
     return result;

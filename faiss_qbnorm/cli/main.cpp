@@ -39,8 +39,8 @@ int main(int argc, char** argv) {
         return 0;
     } catch (const std::bad_alloc&) {
         return fail_with(
-            "out of memory; give fewer rows (--rows) or a smaller "
-            "bank",
+            "out of memory; give fewer rows, queries or answers "
+            "at once",
             failed);
     } catch (const std::exception& problem) {
         return fail_with(problem.what(), failed);

@@ -36,7 +36,7 @@ struct Merge {
             std::vector<const NormTable*> pointers(tables.size());
             std::transform(tables.begin(), tables.end(), pointers.begin(),
                            [](const NormTable& table) { return &table; });
-            return merge(pointers);
+            return naming(names, [&] { return merge(pointers); });
         });
         common.timed("write", [&] { write_table(whole, output); });
         describe(whole, common.report);

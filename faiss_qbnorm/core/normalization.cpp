@@ -7,8 +7,10 @@ namespace faiss_qbnorm {
 void check(const Normalization& normalization) {
     require(normalization.beta > 0 && normalization.beta <= max_beta,
             "beta is ", normalization.beta, " but must be in (0, 10000]");
-    require(normalization.activation_k >= 1, "activation_k is ",
-            normalization.activation_k, " but must be at least 1");
+    require(normalization.activation_k >= 1 &&
+                normalization.activation_k <= max_activation_k,
+            "activation_k is ", normalization.activation_k,
+            " but must be in 1 to ", max_activation_k);
     name_of(normalization.method);
 }
 

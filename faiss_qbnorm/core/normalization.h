@@ -22,13 +22,15 @@ struct Normalization {
     /// Inverse temperature of the softmax, in (0, 1e4]. The published 20 suits
     /// unit vectors under the inner product.
     float beta = 20.0F;
-    /// The activation set holds each bank query's top `activation_k` items.
+    /// The activation set holds each bank query's top `activation_k` items, of
+    /// 1 to 2^30.
     idx_t activation_k = 1;
 
     bool operator==(const Normalization&) const = default;
 };
 
 inline constexpr float max_beta = 1e4F;
+inline constexpr idx_t max_activation_k = idx_t{1} << 30;
 
 /// Throws unless every hyperparameter is in its range.
 void check(const Normalization& normalization);

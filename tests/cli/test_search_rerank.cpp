@@ -531,8 +531,10 @@ TEST_F(LongRerank, ErrorsNameTheFilesAndTheRow) {
     labels[late] = -2;
     expect_refused("holds label -2");
     labels[late] = 999;
-    distances[late] = NAN;
-    expect_refused("holds a NaN");
+    for (const float distance : {NAN, INFINITY, -INFINITY}) {
+        distances[late] = distance;
+        expect_refused("holds a score of NaN or Inf for label 999");
+    }
     EXPECT_EQ(folder.count(), before);
     distances[late] = 0.5;
     write_candidates();

@@ -110,6 +110,13 @@ TEST(Fit, WorksAtTheEdges) {
             }
         }
     }
+    // Lists are no longer than the gallery.
+    const Matrix few = testdata::unit(2, 4, 7);
+    const Matrix many = testdata::unit(3, 4, 8);
+    EXPECT_EQ(fit(*engine, MemoryGallery(few.view()), many.view(), {})
+                  .columns[0]
+                  .lists.length,
+              2);
     // No items yet: an index whose bank comes before its vectors.
     const Matrix bank = testdata::unit(3, 4, 8);
     const NormTable empty = fit(*engine, MemoryGallery({nullptr, 0, 4}),
@@ -222,6 +229,9 @@ TEST(Fit, RefusesBadInput) {
     refuse(items, bank.view(), options_for(Metric::l2, 0), "beta is 0");
     refuse(items, bank.view(), options_for(Metric::l2, 1.1e4F), "beta");
     refuse(items, bank.view(), options_for(Metric::l2, 20, 0), "activation_k");
+    FitOptions lists = options_for(Metric::l2, 20, 3);
+    lists.list_length = 2;
+    refuse(items, bank.view(), lists, "list_length is 2");
     FitOptions rows = good;
     rows.begin = 5;
     rows.end = 21;

@@ -227,7 +227,8 @@ TEST_F(TableFileTest, ReadsWhatWasWritten) {
                 // A second column, of the other kind.
                 table.columns.push_back(make_column(begin, size, !lists));
                 table.columns[1].bank = Bank::gallerybank;
-                table.columns[1].normalization = {Method::none, 1e4F, huge};
+                table.columns[1].normalization = {Method::none, 1e4F,
+                                                  max_activation_k};
                 write_table(table, path_);
                 verify_table(path_);
                 expect_equal(read_table(path_), table);
@@ -403,7 +404,7 @@ TEST_F(TableFileTest, ReadsWhatAForgerLeftRight) {
     small_.gallery_size = huge;
     small_.fingerprint = 1;
     small_.columns[0].bank = Bank::gallerybank;
-    small_.columns[0].normalization = {Method::is, 1e4F, huge};
+    small_.columns[0].normalization = {Method::is, 1e4F, max_activation_k};
     expect_equal(read(forge(good,
                             {{At::d, 1U << 30},
                              {At::metric, 1U},
@@ -412,7 +413,7 @@ TEST_F(TableFileTest, ReadsWhatAForgerLeftRight) {
                              {At::bank, 1U},
                              {At::method, 1U},
                              {At::beta, 1e4F},
-                             {At::activation_k, huge}},
+                             {At::activation_k, max_activation_k}},
                             small_head_)),
                  small_);
     EXPECT_NO_THROW(verify_table(path_));
