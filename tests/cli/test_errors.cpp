@@ -337,7 +337,9 @@ TEST_F(Errors, FilesThatAreNoIndexAreNamed) {
          {std::string("not an index\nof FAISS at all"), std::string(),
           whole.substr(0, whole.size() - 1)}) {
         write_file(folder / "index.faiss", bytes);
-        expect_failure(index_search, {"index.faiss: FAISS refuses it"});
+        // FAISS 1.7.3 leaks what it had read when it refuses a file.
+        expect_failure(index_search, {"index.faiss: FAISS refuses it"},
+                       {"ASAN_OPTIONS=detect_leaks=0"});
     }
     write_file(folder / "index.faiss", whole);
     expect_failure(index_search.with("--index-params", "speed=11"),
