@@ -1,13 +1,17 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
 
+#include <faiss/IndexIVF.h>
+#include <faiss/IndexIVFSpectralHash.h>
+#include <faiss/IndexLSH.h>
 #include <faiss/impl/FaissException.h>
 
-#include <new>
+#include <exception>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/search_base.h"
+#include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/make_engine.h"
 #include "faiss_qbnorm/search.h"
 
@@ -35,6 +39,17 @@ Metric metric_of(const faiss::Index& index) {
     return Metric::l2;
 }
 
+void require_normalisable(const faiss::Index& base) {
+    metric_of(base);
+    const faiss::Index& index = innermost(base);
+    require(!dynamic_cast<const faiss::IndexLSH*>(&index) &&
+                !dynamic_cast<const faiss::IndexIVFSpectralHash*>(&index),
+            "the base index returns Hamming distances, which cannot be "
+            "normalised");
+    require(!dynamic_cast<const IndexQBNorm*>(&index),
+            "the base index is an IndexQBNorm already");
+}
+
 }  // namespace
 
 IndexQBNorm::IndexQBNorm(faiss::Index* base,
@@ -42,7 +57,7 @@ IndexQBNorm::IndexQBNorm(faiss::Index* base,
     : base_index(base), engine_(std::move(engine)) {
     as_faiss([&] {
         require(base != nullptr, "the base index is a null pointer");
-        metric_of(*base);
+        require_normalisable(*base);
         if (!engine_) engine_ = make_engine();
     });
     d = base->d;
@@ -64,11 +79,11 @@ MatrixView IndexQBNorm::bank() const {
     return view(static_cast<idx_t>(bank_.size()) / d, bank_.data());
 }
 
-FitOptions IndexQBNorm::fitted_options() const {
+FitOptions IndexQBNorm::options_for(const Normalization& parameters) const {
     FitOptions options;
-    options.normalization = column_of(*table_, Bank::querybank).normalization;
-    options.metric = table_->metric;
-    options.list_length = default_list_length(options.normalization);
+    options.normalization = parameters;
+    options.metric = metric_of(*base_index);
+    options.list_length = default_list_length(parameters);
     return options;
 }
 
@@ -84,12 +99,12 @@ void IndexQBNorm::install(std::shared_ptr<const NormTable> table,
     bound_gallery_.reset();
     bound_vectors_ = nullptr;
     sync_with_base();
-    const auto flat = flat_vectors(*base_index);
+    const auto flat = flat_vectors(innermost(*base_index));
     if (!flat || !table_) return;
     try {
         bound_gallery_ = engine_->bind_gallery(table_->metric, {*flat});
         bound_vectors_ = flat->data;
-    } catch (const std::bad_alloc&) {
+    } catch (const std::exception&) {
         // The index is whole without it: searches bind for themselves.
     }
 }
@@ -97,38 +112,43 @@ void IndexQBNorm::install(std::shared_ptr<const NormTable> table,
 void IndexQBNorm::set_querybank(idx_t m, const float* bank,
                                 const float* gallery) {
     as_faiss([&] {
-        const MatrixView querybank = view(m, bank);
-        const BaseGallery stored(*base_index);
-        const MemoryGallery originals(view(base_index->ntotal, gallery));
-        FitOptions options;
-        options.normalization = normalization;
-        options.metric = metric_of(*base_index);
-        options.list_length = default_list_length(normalization);
-        auto table = std::make_shared<const NormTable>(
-            gallery ? fit(*engine_, originals, querybank, options)
-                    : fit(*engine_, stored, querybank, options));
-        auto bound = engine_->bind_table(*table);
+        require(m > 0, "the querybank is empty");
+        check(normalization);
+        check_finite(view(m, bank), "querybank");
         std::vector<float> kept(bank, bank + m * d);
+        if (!base_index->is_trained) {  // train() fits
+            bank_ = std::move(kept);
+            install(nullptr, nullptr);
+            return;
+        }
+        fit_all(view(m, bank), gallery);
         bank_ = std::move(kept);
-        install(std::move(table), std::move(bound));
     });
+}
+
+void IndexQBNorm::fit_all(const MatrixView& bank, const float* gallery) {
+    const BaseGallery stored(innermost(*base_index));
+    const FitOptions options = options_for(normalization);
+    const Transformed bank_there(*base_index, bank);
+    NormTable fitted;
+    if (gallery) {
+        const MatrixView originals = view(base_index->ntotal, gallery);
+        check_finite(originals, "gallery");
+        const Transformed originals_there(*base_index, originals);
+        fitted = fit(*engine_, MemoryGallery(originals_there.view()),
+                     bank_there.view(), options);
+    } else {
+        fitted = fit(*engine_, stored, bank_there.view(), options);
+    }
+    auto table = std::make_shared<const NormTable>(std::move(fitted));
+    auto bound = engine_->bind_table(*table);
+    install(std::move(table), std::move(bound));
 }
 
 void IndexQBNorm::set_table(NormTable given) {
     as_faiss([&] {
-        check_table_fits(given, base_index->ntotal, static_cast<int>(d),
-                         metric_of(*base_index));
-        const BaseGallery stored(*base_index);
-        if (is_lossless(*base_index)) {
-            std::uint64_t seen = 0;
-            stored.for_each_block(0, stored.size(), [&](const GalleryBlock& b) {
-                seen += fingerprint(b);
-            });
-            require(seen == given.fingerprint,
-                    "the base index does not hold the vectors that the table "
-                    "was fitted on (their fingerprints differ); fit the table "
-                    "with the index's own vectors");
-        }
+        check(given);
+        check_suits_base(given);
         auto table = std::make_shared<const NormTable>(std::move(given));
         auto bound = engine_->bind_table(*table);
         normalization = column_of(*table, Bank::querybank).normalization;
@@ -137,13 +157,42 @@ void IndexQBNorm::set_table(NormTable given) {
     });
 }
 
+// A table is of the vectors behind the transforms, or of the originals.
+void IndexQBNorm::check_suits_base(const NormTable& given) const {
+    const faiss::Index& inner = innermost(*base_index);
+    const int inner_d = static_cast<int>(inner.d);
+    const int outer_d = static_cast<int>(d);
+    const Metric metric = metric_of(*base_index);
+    check_table_fits(given, base_index->ntotal,
+                     given.d == inner_d ? inner_d : outer_d, metric);
+    const BaseGallery stored(inner);
+    if (given.d == inner_d && is_lossless(inner)) {
+        std::uint64_t seen = 0;
+        stored.for_each_block(0, stored.size(), [&](const GalleryBlock& b) {
+            seen += fingerprint(b);
+        });
+        if (seen == given.fingerprint) return;
+        require(&inner != base_index,
+                "the base index does not hold the vectors that the table was "
+                "fitted on (their fingerprints differ); fit the table with the "
+                "index's own vectors");
+    } else if (given.d == inner_d && inner_d != outer_d) {
+        return;
+    }
+    require(preserves_scores(*base_index, metric),
+            "the base index's transforms change the scores, so a table of the "
+            "original vectors does not suit it; call set_querybank");
+}
+
 void IndexQBNorm::train(idx_t n, const float* x) {
     base_index->train(n, x);
     sync_with_base();
+    if (!table_ && !bank_.empty()) as_faiss([&] { fit_all(bank(), nullptr); });
 }
 
 void IndexQBNorm::add(idx_t n, const float* x) {
-    if (!table_ || n == 0) {
+    const bool fits = table_ || !bank_.empty();
+    if (!fits || n == 0 || !base_index->is_trained) {
         base_index->add(n, x);
         sync_with_base();
         return;
@@ -152,15 +201,20 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         require(!bank_.empty(),
                 "this index took a table without its querybank, so vectors "
                 "cannot be added; call set_querybank first");
-        require(base_index->is_trained, "the base index is not trained");
+        if (!table_) fit_all(bank(), nullptr);
         require(table_->gallery_size == base_index->ntotal,
                 "base_index was changed from outside; call set_querybank");
-        FitOptions options = fitted_options();
-        options.begin = base_index->ntotal;
+        const idx_t begin = base_index->ntotal;
+        check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
+        const Transformed there(*base_index, view(n, x));
+        const Transformed bank_there(*base_index, bank());
+        FitOptions options =
+            options_for(column_of(*table_, Bank::querybank).normalization);
+        options.begin = begin;
         NormTable before = *table_;
         before.gallery_size += n;
         const NormTable added =
-            fit(*engine_, MemoryGallery(view(n, x), options.begin), bank(),
+            fit(*engine_, MemoryGallery(there.view(), begin), bank_there.view(),
                 options);
         const NormTable* parts[] = {&before, &added};
         auto table = std::make_shared<const NormTable>(merge(parts));
@@ -174,10 +228,13 @@ void IndexQBNorm::reset() {
     as_faiss([&] {
         std::shared_ptr<const NormTable> table;
         std::unique_ptr<BoundTable> bound;
-        if (!bank_.empty()) {
+        if (table_ && !bank_.empty()) {
+            const Transformed bank_there(*base_index, bank());
+            const MatrixView none{nullptr, 0, bank_there.view().d};
             table = std::make_shared<const NormTable>(
-                fit(*engine_, MemoryGallery(view(0, nullptr)), bank(),
-                    fitted_options()));
+                fit(*engine_, MemoryGallery(none), bank_there.view(),
+                    options_for(
+                        column_of(*table_, Bank::querybank).normalization)));
             bound = engine_->bind_table(*table);
         }
         base_index->reset();
@@ -187,8 +244,9 @@ void IndexQBNorm::reset() {
 
 void IndexQBNorm::check_searchable() const {
     require(table_ != nullptr,
-            "this index has no querybank; call set_querybank, or set "
+            "this index has no fitted querybank; call set_querybank, or set "
             "normalization.method = none for raw answers");
+    require(base_index->is_trained, "the base index is not trained");
     require(table_->gallery_size == base_index->ntotal, "base_index has ",
             base_index->ntotal, " vectors but the table covers ",
             table_->gallery_size,
@@ -241,6 +299,13 @@ void IndexQBNorm::search_and_reconstruct(
         base_index->search_and_reconstruct(n, x, k, distances, labels, recons,
                                            params);
     } else {
+        const auto* ivf =
+            dynamic_cast<const faiss::IndexIVF*>(&innermost(*base_index));
+        if (ivf && ivf->direct_map.no()) {
+            throw faiss::FaissException(
+                "search_and_reconstruct over an IVF base needs its direct map; "
+                "call make_direct_map() on the base");
+        }
         Index::search_and_reconstruct(n, x, k, distances, labels, recons,
                                       params);
     }
@@ -294,7 +359,7 @@ void IndexQBNorm::require_raw(const char* call) const {
 }
 
 void IndexQBNorm::require_no_table(const char* call) const {
-    if (!table_) return;
+    if (!table_ && bank_.empty()) return;
     throw faiss::FaissException(
         std::string(call) +
         " would leave the normalisation behind the base; change base_index "

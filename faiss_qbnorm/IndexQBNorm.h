@@ -30,9 +30,10 @@ namespace faiss_qbnorm {
 /// raw distance, so compare within a row only. Ties go to the lower label.
 ///
 /// Labels must be 0 .. ntotal - 1: wrap inside an ID map, not around it. With
-/// normalization.method = none every call is the base's own. User mistakes
+/// normalization.method = none every search is the base's own; calls that would
+/// leave a fitted table behind the base are refused even then. User mistakes
 /// throw faiss::FaissException and leave the index as it was. Searches may run
-/// concurrently.
+/// concurrently, but not beside a call that changes the index.
 struct IndexQBNorm : faiss::Index {
     faiss::Index* base_index = nullptr;
     bool own_fields = false;  ///< whether the destructor deletes base_index
@@ -53,9 +54,11 @@ struct IndexQBNorm : faiss::Index {
     IndexQBNorm& operator=(const IndexQBNorm&) = delete;
 
     /// Fits `normalization` with m bank queries (m x d), which are kept for
-    /// later add() calls. Vectors that the base holds are read back from it;
-    /// give `gallery` (ntotal x d, in label order) where the base stores them
-    /// approximately or cannot decode them.
+    /// later add() calls; an untrained base is fitted by train(). Vectors that
+    /// the base holds are read back from it; give `gallery` (ntotal x d, in
+    /// label order) where the base stores them approximately or cannot decode
+    /// them. Scores are the base's: behind an IndexPreTransform, all three are
+    /// transformed.
     void set_querybank(idx_t m, const float* bank,
                        const float* gallery = nullptr);
 
@@ -99,7 +102,7 @@ struct IndexQBNorm : faiss::Index {
         const faiss::SearchParameters* params = nullptr) const override;
     faiss::DistanceComputer* get_distance_computer() const override;
 
-    // Refused once a bank or a table is set.
+    // Refused once a bank or a table is set, whatever the method.
     void add_with_ids(idx_t n, const float* x, const idx_t* xids) override;
     size_t remove_ids(const faiss::IDSelector& sel) override;
     void merge_from(faiss::Index& other, idx_t add_id = 0) override;
@@ -114,10 +117,12 @@ struct IndexQBNorm : faiss::Index {
     void sync_with_base();
     MatrixView view(idx_t n, const float* x) const;
     MatrixView bank() const;
-    FitOptions fitted_options() const;
+    FitOptions options_for(const Normalization& parameters) const;
+    void fit_all(const MatrixView& bank, const float* gallery);
+    void check_suits_base(const NormTable& given) const;
 
     std::shared_ptr<const Engine> engine_;
-    std::vector<float> bank_;  // m x d; empty after set_table
+    std::vector<float> bank_;  // m x d, not transformed; empty after set_table
     std::shared_ptr<const NormTable> table_;
     std::unique_ptr<BoundTable> bound_table_;
     // A flat base's vectors; a search binds them itself where they have moved.

@@ -69,6 +69,9 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
         if (options.progress) options.progress(done);
     });
 
+    require(done == end - begin, gallery.name(), " showed ", done,
+            " rows instead of ", end - begin);
+
     BankColumn column;
     column.normalization = options.normalization;
     column.bank_size = querybank.rows;

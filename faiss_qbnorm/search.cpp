@@ -20,8 +20,7 @@ ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {
 }
 
 void finish_scan(const ScanState& state, const NormTable* table, Method method,
-                 const Answers& answers, std::uint8_t* gates) {
-    const idx_t k = state.raw.k();
+                 idx_t k, const Answers& answers, std::uint8_t* gates) {
     const BankColumn* column =
         table ? &column_of(*table, Bank::querybank) : nullptr;
     ParallelErrors errors;
@@ -66,11 +65,12 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
     if (table) check_table_fits(*table, gallery.size(), gallery.d(), metric);
     const auto bound_table = table ? engine.bind_table(*table) : nullptr;
 
-    const idx_t batch = query_batch(k);
+    const idx_t listed = std::min(k, gallery.size());
+    const idx_t batch = query_batch(listed);
     for (idx_t first = 0; first < queries.rows; first += batch) {
         const idx_t last = std::min(first + batch, queries.rows);
         const MatrixView rows = queries.slice(first, last);
-        ScanState state = begin_scan(last - first, k, table != nullptr);
+        ScanState state = begin_scan(last - first, listed, table != nullptr);
         std::uint64_t seen = 0;
         gallery.for_each_block(0, gallery.size(), [&](const GalleryBlock& b) {
             if (first == 0 && table) seen += fingerprint(b);
@@ -81,7 +81,7 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
                 gallery.name(),
                 " is not the gallery that the table was "
                 "fitted on (their fingerprints differ); fit it again");
-        finish_scan(state, table, method,
+        finish_scan(state, table, method, k,
                     {answers.scores + first * k, answers.labels + first * k});
         if (progress) progress(last);
     }

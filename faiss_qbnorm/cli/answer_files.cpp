@@ -2,14 +2,27 @@
 
 #include <filesystem>
 
+#include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/io/npy.h"
 
 namespace faiss_qbnorm::cli {
 
-AnswerFiles::AnswerFiles(const std::string& prefix, idx_t nq, idx_t k)
+namespace {
+
+std::string writable(const std::string& path,
+                     const std::vector<std::string>& inputs) {
+    require_writable(path, inputs);
+    return path;
+}
+
+}  // namespace
+
+AnswerFiles::AnswerFiles(const std::string& prefix,
+                         const std::vector<std::string>& inputs, idx_t nq,
+                         idx_t k)
     : k_(k),
-      labels_path_(prefix + ".labels.npy"),
-      distances_(prefix + ".distances.npy"),
+      labels_path_(writable(prefix + ".labels.npy", inputs)),
+      distances_(writable(prefix + ".distances.npy", inputs)),
       labels_(labels_path_) {
     write_npy_header(distances_, ElementType::float32, nq, k);
     write_npy_header(labels_, ElementType::int64, nq, k);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "faiss_qbnorm/core/types.h"
 #include "faiss_qbnorm/io/output_file.h"
@@ -11,7 +12,9 @@ namespace faiss_qbnorm::cli {
 /// labels appear last: where they are, the answer is complete.
 class AnswerFiles {
   public:
-    AnswerFiles(const std::string& prefix, idx_t nq, idx_t k);
+    /// Throws where a file would replace one of the `inputs`.
+    AnswerFiles(const std::string& prefix,
+                const std::vector<std::string>& inputs, idx_t nq, idx_t k);
 
     void append(idx_t rows, const float* distances, const idx_t* labels);
     void commit();

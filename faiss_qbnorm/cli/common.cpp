@@ -6,7 +6,9 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
 
+#include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/output_file.h"
 #include "faiss_qbnorm/make_engine.h"
 
@@ -63,6 +65,27 @@ void VectorOptions::add_to(CLI::App& command) {
                      "Divide each vector by its norm on reading");
 }
 
+void add_fit_options(CLI::App& command, Normalization& normalization) {
+    command.add_option("--beta", normalization.beta, "Inverse temperature")
+        ->check(beta_range)
+        ->capture_default_str();
+    command
+        .add_option("--activation-k", normalization.activation_k,
+                    "Activation set: each bank query's top this many")
+        ->check(k_range)
+        ->capture_default_str();
+}
+
+void AnswerOptions::add_to(CLI::App& command) {
+    command.add_option("-k", k, "Answers per query")
+        ->check(k_range)
+        ->capture_default_str();
+    command
+        .add_option("-o,--output", prefix,
+                    "Writes PREFIX.distances.npy and PREFIX.labels.npy")
+        ->required();
+}
+
 std::function<void(idx_t)> progress_bar(const std::string& what, idx_t total) {
     const bool visible = isatty(STDERR_FILENO) != 0;
     return [=, shown = -1](idx_t done) mutable {
@@ -79,8 +102,11 @@ std::function<void(idx_t)> progress_bar(const std::string& what, idx_t total) {
 }
 
 void catch_interrupts() {
-    std::signal(SIGINT, note_interrupt);
-    std::signal(SIGTERM, note_interrupt);
+    struct sigaction action {};
+    action.sa_handler = note_interrupt;
+    action.sa_flags = static_cast<int>(SA_RESETHAND);  // the second one kills
+    sigaction(SIGINT, &action, nullptr);
+    sigaction(SIGTERM, &action, nullptr);
 }
 
 void require_same_d(const std::string& a, int d_a, const std::string& b,
@@ -89,7 +115,13 @@ void require_same_d(const std::string& a, int d_a, const std::string& b,
             "; give vectors of one embedding");
 }
 
-void require_writable(const std::string& path) {
+void require_writable(const std::string& path,
+                      const std::vector<std::string>& inputs) {
+    for (const std::string& input : inputs) {
+        std::error_code absent;  // then they are not the same
+        require(!std::filesystem::equivalent(path, input, absent), path,
+                ": is an input too; write the output to another file");
+    }
     const OutputFile probe(path);
 }
 

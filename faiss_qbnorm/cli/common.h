@@ -64,6 +64,17 @@ struct VectorOptions {
     void add_to(CLI::App& command);
 };
 
+/// --beta and --activation-k, where a bank is fitted.
+void add_fit_options(CLI::App& command, Normalization& normalization);
+
+/// -k and --output, where answers are written (AnswerFiles).
+struct AnswerOptions {
+    idx_t k = 10;
+    std::string prefix;
+
+    void add_to(CLI::App& command);
+};
+
 /// A progress bar on a terminal, nothing elsewhere. Its calls also turn an
 /// interrupt (Ctrl-C, SIGTERM) into an Error, so that nothing half-written
 /// stays behind.
@@ -88,8 +99,19 @@ auto naming(const std::string& files, Work work) {
 void require_same_d(const std::string& a, int d_a, const std::string& b,
                     int d_b);
 
-/// Throws where `path` cannot be written: before the work, not after it.
-void require_writable(const std::string& path);
+/// Throws where `path` cannot be written, or is one of the `inputs`, which
+/// nothing may replace: before the work, not after it.
+void require_writable(const std::string& path,
+                      const std::vector<std::string>& inputs = {});
+
+/// Adds a command, which Command's constructor gives its options and whose
+/// run() does its work.
+template <class Command>
+void add_command(CLI::App& app, const char* name, const char* what) {
+    CLI::App* parsed = app.add_subcommand(name, what);
+    const auto command = std::make_shared<Command>(*parsed);
+    parsed->callback([command] { command->run(); });
+}
 
 // One file a command.
 void add_fit(CLI::App& app);

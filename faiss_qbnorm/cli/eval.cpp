@@ -65,14 +65,7 @@ struct Eval {
         command.add_option("--methods", methods, "Any of none,is,dis")
             ->delimiter(',')
             ->check(CLI::IsMember({"none", "is", "dis"}));
-        command.add_option("--beta", normalization.beta, "Inverse temperature")
-            ->check(beta_range)
-            ->capture_default_str();
-        command
-            .add_option("--activation-k", normalization.activation_k,
-                        "Activation set: each bank query's top this many")
-            ->check(k_range)
-            ->capture_default_str();
+        add_fit_options(command, normalization);
     }
 
     void run() {
@@ -135,10 +128,7 @@ struct Eval {
 }  // namespace
 
 void add_eval(CLI::App& app) {
-    CLI::App* command =
-        app.add_subcommand("eval", "Measure recall and hubness of each method");
-    const auto eval = std::make_shared<Eval>(*command);
-    command->callback([eval] { eval->run(); });
+    add_command<Eval>(app, "eval", "Measure recall and hubness of each method");
 }
 
 }  // namespace faiss_qbnorm::cli

@@ -17,7 +17,7 @@ struct Fit {
     VectorOptions vectors;
     std::string gallery;
     std::string querybank;
-    std::string method = "dis";
+    std::string method;
     Normalization normalization;
     std::string rows;
     std::string output;
@@ -31,14 +31,7 @@ struct Fit {
         command.add_option("--method", method, "is or dis")
             ->check(CLI::IsMember({"is", "dis"}))
             ->required();
-        command.add_option("--beta", normalization.beta, "Inverse temperature")
-            ->check(beta_range)
-            ->capture_default_str();
-        command
-            .add_option("--activation-k", normalization.activation_k,
-                        "Activation set: each bank query's top this many")
-            ->check(k_range)
-            ->capture_default_str();
+        add_fit_options(command, normalization);
         command
             .add_option("--rows", rows, "Fit only rows BEGIN:END, to be merged")
             ->check(is_row_range);
@@ -48,7 +41,7 @@ struct Fit {
 
     void run() {
         const auto engine = common.start();
-        require_writable(output);
+        require_writable(output, {gallery, querybank});
         normalization.method = method_from_name(method);
         FitOptions options;
         options.normalization = normalization;
@@ -79,10 +72,8 @@ struct Fit {
 }  // namespace
 
 void add_fit(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "fit", "Probe a gallery with a querybank and write its table");
-    const auto fit = std::make_shared<Fit>(*command);
-    command->callback([fit] { fit->run(); });
+    add_command<Fit>(app, "fit",
+                     "Probe a gallery with a querybank and write its table");
 }
 
 }  // namespace faiss_qbnorm::cli

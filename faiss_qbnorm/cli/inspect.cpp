@@ -88,9 +88,7 @@ struct Inspect {
 }  // namespace
 
 void add_inspect(CLI::App& app) {
-    CLI::App* command = app.add_subcommand("inspect", "Say what a file is");
-    const auto inspect = std::make_shared<Inspect>(*command);
-    command->callback([inspect] { inspect->run(); });
+    add_command<Inspect>(app, "inspect", "Say what a file is");
 }
 
 }  // namespace faiss_qbnorm::cli

@@ -36,6 +36,9 @@ int main(int argc, char** argv) {
                 (std::string(problem.what()) + "; see qbnorm --help").c_str(),
                 wrong_usage);
         }
+        if (std::fflush(stdout) != 0) {
+            return fail_with("cannot write to standard output", failed);
+        }
         return 0;
     } catch (const std::bad_alloc&) {
         return fail_with(

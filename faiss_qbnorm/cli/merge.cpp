@@ -22,7 +22,7 @@ struct Merge {
 
     void run() {
         common.start();
-        require_writable(output);
+        require_writable(output, parts);
         std::vector<NormTable> tables;
         std::string names;
         common.timed("read", [&] {
@@ -48,10 +48,9 @@ struct Merge {
 }  // namespace
 
 void add_merge(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "merge", "Join tables of row ranges into the table of their union");
-    const auto merge = std::make_shared<Merge>(*command);
-    command->callback([merge] { merge->run(); });
+    add_command<Merge>(
+        app, "merge",
+        "Join tables of row ranges into the table of their union");
 }
 
 }  // namespace faiss_qbnorm::cli

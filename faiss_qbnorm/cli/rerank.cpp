@@ -18,8 +18,7 @@ struct Rerank {
     std::string table;
     std::string labels;
     std::string distances;
-    idx_t k = 10;
-    std::string prefix;
+    AnswerOptions answer;
 
     explicit Rerank(CLI::App& command) : common(command) {
         command.add_option("--table", table, "Table of the gallery (.qbn)")
@@ -30,13 +29,7 @@ struct Rerank {
             .add_option("--distances", distances,
                         "Their distances as FAISS gives them, float32, nq x K")
             ->required();
-        command.add_option("-k", k, "Answers per query")
-            ->check(k_range)
-            ->capture_default_str();
-        command
-            .add_option("-o,--output", prefix,
-                        "Writes PREFIX.distances.npy and PREFIX.labels.npy")
-            ->required();
+        answer.add_to(command);
     }
 
     void run() {
@@ -48,7 +41,8 @@ struct Rerank {
         check_candidates(label_rows, distance_rows);
         const auto bound = common.timed(
             "bind", [&] { return engine->bind_table(norm_table); });
-        AnswerFiles files(prefix, label_rows.rows, k);
+        AnswerFiles files(answer.prefix, {table, labels, distances},
+                          label_rows.rows, answer.k);
         common.timed("rerank", [&] {
             stream(*engine, norm_table, *bound, label_rows, distance_rows,
                    files);
@@ -56,7 +50,7 @@ struct Rerank {
         });
         common.report["queries"] = label_rows.rows;
         common.report["candidates"] = label_rows.d;
-        common.report["k"] = k;
+        common.report["k"] = answer.k;
         common.finish();
     }
 
@@ -86,15 +80,15 @@ struct Rerank {
         const idx_t candidates = label_rows.d;
         const idx_t rows = label_rows.rows;
         constexpr idx_t candidates_at_once = idx_t{1} << 22;
-        const idx_t batch =
-            std::max<idx_t>(candidates_at_once / std::max(candidates, k), 1);
+        const idx_t batch = std::max<idx_t>(
+            candidates_at_once / std::max(candidates, answer.k), 1);
         const Method method =
             column_of(norm_table, Bank::querybank).normalization.method;
         const auto progress = progress_bar("rerank", rows);
         std::vector<float> scores(batch * candidates);
         std::vector<idx_t> batch_labels(batch * candidates);
-        std::vector<float> best_scores(batch * k);
-        std::vector<idx_t> best_labels(batch * k);
+        std::vector<float> best_scores(batch * answer.k);
+        std::vector<idx_t> best_labels(batch * answer.k);
         for (idx_t first = 0; first < rows; first += batch) {
             const idx_t n = std::min(batch, rows - first);
             for (idx_t i = 0; i < n; i++) {
@@ -112,9 +106,9 @@ struct Rerank {
                 engine.rerank(
                     bound, method,
                     {n, candidates, scores.data(), batch_labels.data(), first},
-                    k, answers);
+                    answer.k, answers);
             });
-            scores_to_distances(norm_table.metric, n * k, answers.labels,
+            scores_to_distances(norm_table.metric, n * answer.k, answers.labels,
                                 answers.scores);
             files.append(n, answers.scores, answers.labels);
             progress(first + n);
@@ -125,10 +119,8 @@ struct Rerank {
 }  // namespace
 
 void add_rerank(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "rerank", "Normalise candidate lists that any engine returned");
-    const auto rerank = std::make_shared<Rerank>(*command);
-    command->callback([rerank] { rerank->run(); });
+    add_command<Rerank>(app, "rerank",
+                        "Normalise candidate lists that any engine returned");
 }
 
 }  // namespace faiss_qbnorm::cli

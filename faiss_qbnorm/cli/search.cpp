@@ -39,9 +39,8 @@ struct Search {
     std::string index;
     std::string index_parameters;
     std::string queries;
-    idx_t k = 10;
     float k_factor = 10;
-    std::string prefix;
+    AnswerOptions answer;
 
     explicit Search(CLI::App& command) : common(command) {
         vectors.add_to(command);
@@ -56,9 +55,6 @@ struct Search {
                         "FAISS's words: nprobe=32,efSearch=64")
             ->needs(file);
         command.add_option("--queries", queries, "Queries")->required();
-        command.add_option("-k", k, "Answers per query")
-            ->check(k_range)
-            ->capture_default_str();
         command
             .add_option("--k-factor", k_factor,
                         "Candidates per answer, for indexes that are not "
@@ -66,10 +62,7 @@ struct Search {
             ->check(k_factor_range)
             ->needs(file)
             ->capture_default_str();
-        command
-            .add_option("-o,--output", prefix,
-                        "Writes PREFIX.distances.npy and PREFIX.labels.npy")
-            ->required();
+        answer.add_to(command);
     }
 
     void run() {
@@ -83,9 +76,10 @@ struct Search {
         const Matrix asked = common.timed("read", [&] {
             return VectorFile(queries, vectors.normalize).read();
         });
-        AnswerFiles files(prefix, asked.rows, k);
-        std::vector<float> distances(asked.rows * k);
-        std::vector<idx_t> labels(asked.rows * k);
+        AnswerFiles files(answer.prefix, {table, gallery, index, queries},
+                          asked.rows, answer.k);
+        std::vector<float> distances(asked.rows * answer.k);
+        std::vector<idx_t> labels(asked.rows * answer.k);
         if (index.empty()) {
             search_gallery(*engine, norm_table, asked.view(), distances.data(),
                            labels.data());
@@ -96,7 +90,7 @@ struct Search {
         files.append(asked.rows, distances.data(), labels.data());
         files.commit();
         common.report["queries"] = asked.rows;
-        common.report["k"] = k;
+        common.report["k"] = answer.k;
         common.finish();
     }
 
@@ -113,10 +107,10 @@ struct Search {
             column_of(norm_table, Bank::querybank).normalization.method;
         common.timed("search", [&] {
             exact_search(engine, items, norm_table.metric, &norm_table, method,
-                         asked, k, {distances, labels},
+                         asked, answer.k, {distances, labels},
                          progress_bar("search", asked.rows));
-            scores_to_distances(norm_table.metric, asked.rows * k, labels,
-                                distances);
+            scores_to_distances(norm_table.metric, asked.rows * answer.k,
+                                labels, distances);
         });
     }
 
@@ -138,11 +132,12 @@ struct Search {
                         float* distances, idx_t* labels) {
         common.timed("search", [&] {
             const auto progress = progress_bar("search", asked.rows);
-            const idx_t batch = query_batch(k);
+            const idx_t batch = query_batch(answer.k);
             for (idx_t first = 0; first < asked.rows; first += batch) {
                 const idx_t n = std::min(batch, asked.rows - first);
-                wrapped.search(n, asked.row(first), k, distances + first * k,
-                               labels + first * k);
+                wrapped.search(n, asked.row(first), answer.k,
+                               distances + first * answer.k,
+                               labels + first * answer.k);
                 progress(first + n);
             }
         });
@@ -152,10 +147,8 @@ struct Search {
 }  // namespace
 
 void add_search(CLI::App& app) {
-    CLI::App* command = app.add_subcommand(
-        "search", "Answer queries from a gallery or a FAISS index");
-    const auto search = std::make_shared<Search>(*command);
-    command->callback([search] { search->run(); });
+    add_command<Search>(app, "search",
+                        "Answer queries from a gallery or a FAISS index");
 }
 
 }  // namespace faiss_qbnorm::cli

@@ -72,32 +72,53 @@ inline double expm1_nonpositive(double x) {
 }
 
 /// The scores of one gallery item against `count` bank queries, folded into
-/// what log(mean(exp(beta s))) needs. Summing exp - 1 below the maximum keeps
-/// every digit from beta -> 0 (the mean) to beta -> infinity (the maximum).
+/// what log(mean(exp(beta s))) needs. Two sums, because either alone cancels:
+/// exp - 1 keeps the digits as beta -> 0 (the mean of s), exp keeps them where
+/// one score of billions stands out.
 struct LogMeanExp {
     double max = -std::numeric_limits<double>::infinity();
-    double sum = 0;  ///< of exp(beta (s - max)) - 1, in [-count, 0]
+    double sum_expm1 = 0;  ///< of exp(beta (s - max)) - 1, in [-count, 0]
+    double sum_exp = 0;    ///< of exp(beta (s - max)), in [1, count]
     double count = 0;
 
-    /// The same scores seen from a maximum that is not lower.
-    double sum_below(double new_max, double beta) const {
-        if (count == 0) return 0;
-        const double lift = beta * (max - new_max);
-        return std::exp(lift) * sum + count * std::expm1(lift);
-    }
+    LogMeanExp() = default;
+
+    /// Of few scores (a tile), from the sum of exp(beta (s - max)) - 1.
+    LogMeanExp(double max, double sum_expm1, double count)
+        : max(max),
+          sum_expm1(sum_expm1),
+          sum_exp(sum_expm1 + count),
+          count(count) {}
 
     void merge(const LogMeanExp& other, double beta) {
         const double new_max = max > other.max ? max : other.max;
-        sum = sum_below(new_max, beta) + other.sum_below(new_max, beta);
-        count += other.count;
-        max = new_max;
+        LogMeanExp lowered = other;
+        lowered.lower_to(new_max, beta);
+        lower_to(new_max, beta);
+        sum_expm1 += lowered.sum_expm1;
+        sum_exp += lowered.sum_exp;
+        count += lowered.count;
     }
 
     /// The Inverted Softmax offset (logsumexp_i(beta s_i) - log M) / beta, in
     /// the unit of s: ranking by s - offset ranks as exp(beta s) / sum_i
     /// exp(beta s_i) does (Bogolin et al. 2022, eq. 4).
     double is_offset(double beta) const {
-        return max + std::log1p(sum / count) / beta;
+        const double mean = sum_expm1 / count;
+        const double log_mean =
+            mean < -0.5 ? std::log(sum_exp / count) : std::log1p(mean);
+        return max + log_mean / beta;
+    }
+
+  private:
+    // The same scores seen from a maximum that is not lower.
+    void lower_to(double new_max, double beta) {
+        if (count > 0) {
+            const double lift = beta * (max - new_max);
+            sum_expm1 = std::exp(lift) * sum_expm1 + count * std::expm1(lift);
+            sum_exp *= std::exp(lift);
+        }
+        max = new_max;
     }
 };
 

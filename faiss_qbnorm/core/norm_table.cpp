@@ -68,6 +68,22 @@ BankColumn merge_column(const Parts& parts, size_t column) {
 
 }  // namespace
 
+void check(const NormTable& table) {
+    bool agree = table.begin >= 0 && table.begin <= table.end &&
+                 table.end <= table.gallery_size;
+    const auto size = static_cast<size_t>(agree ? table.size() : 0);
+    for (const BankColumn& column : table.columns) {
+        const auto listed =
+            static_cast<size_t>(column.bank_size * column.lists.length);
+        agree = agree && column.offsets.size() == size &&
+                column.activation.words().size() ==
+                    ActivationSet::words_for(table.size()) &&
+                column.lists.labels.size() == listed &&
+                column.lists.scores.size() == listed;
+    }
+    require(agree, "the table's arrays are not of its size; fit it again");
+}
+
 const BankColumn& column_of(const NormTable& table, Bank bank) {
     for (const BankColumn& column : table.columns) {
         if (column.bank == bank) return column;
@@ -107,6 +123,7 @@ ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
 NormTable merge(std::span<const NormTable* const> tables) {
     require(!tables.empty(), "there is nothing to merge");
     Parts parts(tables.begin(), tables.end());
+    for (const NormTable* part : parts) check(*part);
     std::sort(parts.begin(), parts.end(), [](const auto* a, const auto* b) {
         return std::pair(a->begin, a->end) < std::pair(b->begin, b->end);
     });

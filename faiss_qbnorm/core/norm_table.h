@@ -42,12 +42,15 @@ struct NormTable {
     idx_t gallery_size = 0;
     idx_t begin = 0;
     idx_t end = 0;
-    std::uint64_t fingerprint = 0;  ///< of the rows, see fingerprint.h
+    std::uint64_t fingerprint = 0;  ///< of the rows, see matrix.h
     std::vector<BankColumn> columns;
 
     idx_t size() const { return end - begin; }
     bool is_whole() const { return begin == 0 && end == gallery_size; }
 };
+
+/// Throws where the sizes of the table's arrays do not agree.
+void check(const NormTable& table);
 
 /// The column of `bank`; throws where the table has none.
 const BankColumn& column_of(const NormTable& table, Bank bank);

@@ -10,10 +10,15 @@ namespace faiss_qbnorm {
 
 struct CpuBank : BoundBank {
     Metric metric;
-    ScoredRows rows;
+    MatrixView bank;
+    /// What is taken from both sides before a product: for L2 the bank's mean,
+    /// which keeps distances' digits far from the origin; else zero.
+    std::vector<float> center;
+    std::vector<float> centered;  ///< the bank without it; empty for zero
+    ScoredRows rows;              ///< of the bank without it
+    float max_norm;
 
-    CpuBank(Metric metric, const MatrixView& bank)
-        : metric(metric), rows(bank) {}
+    CpuBank(Metric metric, const MatrixView& bank);
 };
 
 struct CpuGallery : BoundGallery {
@@ -31,11 +36,12 @@ struct CpuTable : BoundTable {
     idx_t end;
     float largest_offset = 0;  ///< by magnitude
 
+    /// Throws where an offset is NaN or Inf.
     explicit CpuTable(const NormTable& table);
 };
 
 void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
-               const CpuGallery& gallery, const Normalization& normalization,
+               const GalleryBlock& block, const Normalization& normalization,
                float* offsets, TopLists& winners);
 
 void cpu_scan(const CpuTiles& tiles, const CpuGallery& gallery,

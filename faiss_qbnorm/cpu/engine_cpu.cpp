@@ -8,17 +8,62 @@
 
 namespace faiss_qbnorm {
 
+namespace {
+
+std::vector<float> center_of(Metric metric, const MatrixView& bank) {
+    std::vector<double> sums(bank.d, 0);
+    for (idx_t i = 0; metric == Metric::l2 && i < bank.rows; i++) {
+        for (int j = 0; j < bank.d; j++) sums[j] += bank.row(i)[j];
+    }
+    std::vector<float> center(bank.d);
+    for (int j = 0; j < bank.d; j++) {
+        center[j] =
+            static_cast<float>(sums[j] / static_cast<double>(bank.rows));
+    }
+    return center;
+}
+
+std::vector<float> without(const std::vector<float>& center, Metric metric,
+                           const MatrixView& bank) {
+    if (metric != Metric::l2) return {};
+    std::vector<float> result(bank.rows * bank.d);
+#pragma omp parallel for
+    for (idx_t i = 0; i < bank.rows; i++) {
+        for (int j = 0; j < bank.d; j++) {
+            result[i * bank.d + j] = bank.row(i)[j] - center[j];
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+CpuBank::CpuBank(Metric metric, const MatrixView& bank)
+    : metric(metric),
+      bank(bank),
+      center(center_of(metric, bank)),
+      centered(without(center, metric, bank)),
+      rows(centered.empty() ? bank
+                            : MatrixView{centered.data(), bank.rows, bank.d}),
+      max_norm(rows.max_norm(0, bank.rows)) {}
+
 CpuTable::CpuTable(const NormTable& table)
     : column(column_of(table, Bank::querybank)),
       begin(table.begin),
       end(table.end) {
     const float* offsets = column.offsets.data();
     const auto size = static_cast<idx_t>(column.offsets.size());
+    check(table);
     float largest = 0;
-#pragma omp parallel for reduction(max : largest)
+    bool finite = true;
+#pragma omp parallel for reduction(max : largest) reduction(&& : finite)
     for (idx_t i = 0; i < size; i++) {
         largest = std::max(largest, std::fabs(offsets[i]));
+        finite = finite && std::isfinite(offsets[i]);
     }
+    require(finite,
+            "the table holds an offset of NaN or Inf; it is damaged, fit it "
+            "again");
     largest_offset = largest;
 }
 
@@ -58,8 +103,7 @@ class EngineCpu : public Engine {
                const Normalization& normalization, float* offsets,
                TopLists& winners) const override {
         const auto& cpu_bank = mine<CpuBank>(bank);
-        cpu_probe(tiles_, cpu_bank, CpuGallery(cpu_bank.metric, block),
-                  normalization, offsets, winners);
+        cpu_probe(tiles_, cpu_bank, block, normalization, offsets, winners);
     }
 
     void scan(const BoundGallery& gallery, const BoundTable* table,

@@ -1,4 +1,6 @@
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <mutex>
 #include <optional>
 
@@ -14,15 +16,15 @@ namespace {
 class ProbeWorker {
   public:
     ProbeWorker(const CpuTiles& tiles, const CpuBank& bank,
-                const CpuGallery& gallery, const Normalization& normalization,
+                const GalleryBlock& block, const Normalization& normalization,
                 std::vector<std::mutex>& bank_tile_locks, TopLists& winners)
         : tiles_(tiles),
           bank_(bank),
-          gallery_(gallery),
+          block_(block),
           beta_(normalization.beta),
           bank_tile_locks_(bank_tile_locks),
           winners_(winners),
-          padded_(tiles.probe_gallery * gallery.rows.rows.d),
+          padded_(tiles.probe_gallery * bank.bank.d),
           padded_squares_(tiles.probe_gallery),
           scores_(tiles.probe_gallery * tiles.probe_bank),
           sums_(tiles.probe_gallery) {}
@@ -30,6 +32,11 @@ class ProbeWorker {
     /// Gallery rows [begin, end) of the block, `place` rows into their tile.
     void run(idx_t begin, idx_t end, idx_t place, float* offsets) {
         load(begin, end, place);
+        if (may_overflow()) {
+            std::fill(offsets + begin, offsets + end,
+                      std::numeric_limits<float>::quiet_NaN());
+            return;
+        }
         std::fill(sums_.begin(), sums_.end(), LogMeanExp{});
         const idx_t bank_rows = bank_.rows.rows.rows;
         for (idx_t b = 0; b < bank_rows; b += tiles_.probe_bank) {
@@ -49,14 +56,27 @@ class ProbeWorker {
     // it: BLAS may sum in another order elsewhere, and offsets would differ in
     // their last bits between one fit and a fit in parts.
     void load(idx_t begin, idx_t end, idx_t place) {
-        const MatrixView& rows = gallery_.rows.rows;
+        const int d = bank_.bank.d;
         std::fill(padded_.begin(), padded_.end(), 0.0F);
         std::fill(padded_squares_.begin(), padded_squares_.end(), 0.0F);
-        std::copy(rows.row(begin), rows.row(end),
-                  padded_.begin() + place * rows.d);
-        std::copy(gallery_.rows.squares.begin() + begin,
-                  gallery_.rows.squares.begin() + end,
-                  padded_squares_.begin() + place);
+        double most = 0;
+        for (idx_t i = begin; i < end; i++) {
+            const float* row = block_.vectors.row(i);
+            float* padded = padded_.data() + (place + i - begin) * d;
+            double squares = 0;
+            for (int j = 0; j < d; j++) {
+                padded[j] = row[j] - bank_.center[j];
+                squares += double{padded[j]} * padded[j];
+            }
+            padded_squares_[place + i - begin] = static_cast<float>(squares);
+            most = std::max(most, squares);
+        }
+        gallery_norm_ = static_cast<float>(std::sqrt(most) * (1 + 1e-6));
+    }
+
+    bool may_overflow() const {
+        return !std::isfinite(score_error(bank_.metric, bank_.bank.d,
+                                          bank_.max_norm, gallery_norm_));
     }
 
     void score(idx_t b, idx_t b_end) {
@@ -84,9 +104,10 @@ class ProbeWorker {
             for (; j < columns; j++) {
                 sums[0] += expm1_nonpositive(beta_ * (double{row[j]} - max));
             }
-            LogMeanExp tile{max, 0, static_cast<double>(columns)};
-            for (const double sum : sums) tile.sum += sum;
-            sums_[i].merge(tile, beta_);
+            double tile_sum = 0;
+            for (const double sum : sums) tile_sum += sum;
+            sums_[i].merge({max, tile_sum, static_cast<double>(columns)},
+                           beta_);
         }
     }
 
@@ -102,11 +123,10 @@ class ProbeWorker {
             for_each_survivor(
                 columns, [&](idx_t j) { return !(row[j] < thresholds_[j]); },
                 [&](idx_t j) {
-                    const float exact = exact_score(
-                        bank_.metric, bank_.rows.rows.row(b + j),
-                        gallery_.rows.rows.row(i), bank_.rows.rows.d);
-                    survivors_.push_back(
-                        {b + j, {exact, gallery_.block.label(i)}});
+                    const float exact =
+                        exact_score(bank_.metric, bank_.bank.row(b + j),
+                                    block_.vectors.row(i), bank_.bank.d);
+                    survivors_.push_back({b + j, {exact, block_.label(i)}});
                 });
         }
         const std::lock_guard guard(lock);
@@ -128,11 +148,10 @@ class ProbeWorker {
                 thresholds_[j] = winners_.threshold(b + j);
             }
         }
-        const float gallery_norm = gallery_.rows.max_norm(begin, end);
         for (idx_t j = 0; j < columns; j++) {
             const float error =
                 score_error(bank_.metric, bank_.rows.rows.d,
-                            bank_.rows.norms[b + j], gallery_norm);
+                            bank_.rows.norms[b + j], gallery_norm_);
             if (full[j]) {
                 thresholds_[j] -= error;
             } else if (end - begin >= k) {
@@ -153,12 +172,13 @@ class ProbeWorker {
 
     const CpuTiles& tiles_;
     const CpuBank& bank_;
-    const CpuGallery& gallery_;
+    const GalleryBlock& block_;
     const double beta_;
     std::vector<std::mutex>& bank_tile_locks_;
     TopLists& winners_;
     std::vector<float> padded_;
     std::vector<float> padded_squares_;
+    float gallery_norm_ = 0;  // the largest of the tile
     std::vector<float> scores_;
     std::vector<LogMeanExp> sums_;
     std::vector<float> thresholds_;
@@ -169,17 +189,16 @@ class ProbeWorker {
 }  // namespace
 
 void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
-               const CpuGallery& gallery, const Normalization& normalization,
+               const GalleryBlock& block, const Normalization& normalization,
                float* offsets, TopLists& winners) {
-    const idx_t rows = gallery.rows.rows.rows;
-    const idx_t bank_rows = bank.rows.rows.rows;
+    const idx_t rows = block.vectors.rows;
+    const idx_t bank_rows = bank.bank.rows;
     std::vector<std::mutex> locks((bank_rows + tiles.probe_bank - 1) /
                                   tiles.probe_bank);
     // Tiles begin where the label is a multiple of their height, wherever a
     // block begins.
-    const idx_t shift = gallery.block.labels
-                            ? 0
-                            : gallery.block.first_label % tiles.probe_gallery;
+    const idx_t shift =
+        block.labels ? 0 : block.first_label % tiles.probe_gallery;
     const idx_t tile_count =
         (shift + rows + tiles.probe_gallery - 1) / tiles.probe_gallery;
     ParallelErrors errors;
@@ -190,7 +209,7 @@ void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
         for (idx_t t = 0; t < tile_count; t++) {
             errors.run([&] {
                 if (!worker) {
-                    worker.emplace(tiles, bank, gallery, normalization, locks,
+                    worker.emplace(tiles, bank, block, normalization, locks,
                                    winners);
                 }
                 const idx_t tile_begin = t * tiles.probe_gallery - shift;

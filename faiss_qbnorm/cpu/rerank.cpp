@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "faiss_qbnorm/core/error.h"
@@ -41,7 +42,7 @@ void cpu_rerank(const CpuTable& table, Method method,
             const bool open = gate_opens(
                 method, top1.label >= 0 && table.column.activation.contains(
                                                top1.label - table.begin));
-            TopLists best(1, k);
+            TopLists best(1, std::min(k, candidates.k));
             for (idx_t i = 0; i < candidates.k; i++) {
                 if (labels[i] == -1) continue;
                 const float offset =

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "faiss_qbnorm/core/formula.h"
 
@@ -55,6 +56,9 @@ float score_error(Metric metric, int d, float left_norm, float right_norm) {
     const double a = left_norm;
     const double b = right_norm;
     const double size = metric == Metric::l2 ? (a + b) * (a + b) : a * b;
+    // Near the end of float the product's partial sums may have overflowed.
+    constexpr double most = std::numeric_limits<float>::max() / 4;
+    if (!(size < most)) return std::numeric_limits<float>::infinity();
     return static_cast<float>((d + 16) * u * size * (1 + 1e-3) + 1e-37);
 }
 

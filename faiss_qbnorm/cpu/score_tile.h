@@ -25,7 +25,8 @@ void score_tile(Metric metric, const float* left, const float* left_squares,
                 idx_t left_rows, const float* right, const float* right_squares,
                 idx_t columns, int d, float* tile);
 
-/// A bound on |score_tile - exact_score| for rows of at most these norms.
+/// A bound on |score_tile - exact_score| for rows of at most these norms;
+/// infinity where the product may overflow.
 float score_error(Metric metric, int d, float left_norm, float right_norm);
 
 }  // namespace faiss_qbnorm

@@ -5,7 +5,6 @@
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
-#include <faiss/IndexPreTransform.h>
 #include <faiss/impl/FaissException.h>
 
 #include <algorithm>
@@ -78,17 +77,6 @@ void for_each_reconstructed_block(const faiss::Index& index,
 void for_each_base_block(const faiss::Index& index, const BlockVisitor& visit) {
     if (const auto flat = flat_vectors(index)) {
         MemoryGallery(*flat).for_each_block(0, flat->rows, visit);
-    } else if (const auto* pre =
-                   dynamic_cast<const faiss::IndexPreTransform*>(&index)) {
-        std::vector<float> original;
-        for_each_base_block(*pre->index, [&](const GalleryBlock& block) {
-            const idx_t rows = block.vectors.rows;
-            const int d = static_cast<int>(pre->d);
-            original.resize(rows * d);
-            pre->reverse_chain(rows, block.vectors.data, original.data());
-            visit(
-                {{original.data(), rows, d}, block.first_label, block.labels});
-        });
     } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
         for_each_ivf_block(*ivf, visit);
     } else {
@@ -142,10 +130,7 @@ void require_sequential_labels(const faiss::Index& index) {
     constexpr const char* mend =
         "; put IndexQBNorm inside an ID map (idmap->index = new "
         "IndexQBNorm(idmap->index)), not around it";
-    if (const auto* pre =
-            dynamic_cast<const faiss::IndexPreTransform*>(&index)) {
-        require_sequential_labels(*pre->index);
-    } else if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
+    if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
         fail("the base index has labels of its own", mend);
     } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
         std::vector<bool> seen(ivf->ntotal, false);

@@ -8,10 +8,10 @@
 
 namespace faiss_qbnorm {
 
-/// The vectors that a FAISS index holds, read back from it: flat codes where
-/// they lie, inverted lists one after another (no direct map needed), the
-/// rest through reconstruct_n; behind an IndexPreTransform its inverse is
-/// applied. Lossy indexes give approximate vectors.
+/// The vectors that a FAISS index (no IndexPreTransform: see unwrap.h) holds,
+/// read back from it: flat codes where they lie, inverted lists one after
+/// another (no direct map needed), the rest through reconstruct_n. Lossy
+/// indexes give approximate vectors.
 class BaseGallery : public Gallery {
   public:
     /// Throws where labels are not 0 .. ntotal - 1.
@@ -36,8 +36,7 @@ std::optional<MatrixView> flat_vectors(const faiss::Index& index);
 /// Whether reading back gives the very float32 vectors that were added.
 bool is_lossless(const faiss::Index& index);
 
-/// Throws where the index, or one behind an IndexPreTransform, has labels of
-/// its own.
+/// Throws where the index has labels of its own.
 void require_sequential_labels(const faiss::Index& index);
 
 }  // namespace faiss_qbnorm

@@ -22,6 +22,8 @@ struct Settings {
     size_t max_codes;  ///< 0: no limit
     const faiss::IDSelector* sel = nullptr;
     const faiss::SearchParameters* quantizer_params = nullptr;
+    /// Of a sorted range the base visits the members alone.
+    bool counts_members = false;
 
     Settings(const faiss::IndexIVF& ivf, const faiss::SearchParameters* given)
         : nprobe(static_cast<idx_t>(ivf.nprobe)), max_codes(ivf.max_codes) {
@@ -34,6 +36,9 @@ struct Settings {
             max_codes = params->max_codes;
             sel = params->sel;
             quantizer_params = params->quantizer_params;
+            const auto* range =
+                dynamic_cast<const faiss::IDSelectorRange*>(sel);
+            counts_members = range && range->assume_sorted;
         }
         nprobe = std::min(nprobe, static_cast<idx_t>(ivf.nlist));
         require(nprobe > 0, "nprobe must be at least 1");
@@ -50,8 +55,8 @@ class ListScanner {
           settings_(settings),
           sign_(ivf.metric_type == faiss::METRIC_L2 ? -1.0F : 1.0F),
           scanner_(ivf.get_InvertedListScanner(false, settings.sel)),
-          raw_(1, k),
-          normalised_(1, k) {}
+          raw_(1, std::min<idx_t>(k, ivf.ntotal)),
+          normalised_(1, std::min<idx_t>(k, ivf.ntotal)) {}
 
     void scan(const float* query, const idx_t* lists,
               const float* coarse_distances) {
@@ -83,9 +88,11 @@ class ListScanner {
         const std::uint8_t* code = codes.get();
         const float* offsets = column_.offsets.data();
         const auto items = static_cast<idx_t>(column_.offsets.size());
+        size_t members = 0;
         for (size_t i = 0; i < size; i++, code += ivf_.code_size) {
             const idx_t label = ids[i];
             if (settings_.sel && !settings_.sel->is_member(label)) continue;
+            members++;
             require(label >= 0 && label < items, "the base index holds label ",
                     label, " but the table covers ", items, " items");
             const float score = sign_ * scanner_->distance_to_code(code);
@@ -95,7 +102,7 @@ class ListScanner {
                 normalised_.offer(0, {difference, label});
             }
         }
-        return size;
+        return settings_.counts_members ? members : size;
     }
 
     const faiss::IndexIVF& ivf_;
@@ -138,7 +145,13 @@ void scan_batch(const faiss::IndexIVF& ivf, const BankColumn& column,
 
 }  // namespace
 
-const faiss::IndexIVF* scannable_ivf(const faiss::Index& index) {
+const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
+                                     const faiss::SearchParameters* params) {
+    if (const auto* pq = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) {
+        const auto* given =
+            dynamic_cast<const faiss::IVFPQSearchParameters*>(params);
+        if (given ? given->polysemous_ht : pq->polysemous_ht) return nullptr;
+    }
     // Exact types: a subclass may search otherwise than its scanner does.
     const std::type_info& type = typeid(index);
     if (type != typeid(faiss::IndexIVFFlat) &&

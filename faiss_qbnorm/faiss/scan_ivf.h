@@ -11,9 +11,11 @@ struct IndexIVF;
 
 namespace faiss_qbnorm {
 
-/// The index, if it is one whose lists scan_ivf can scan: IndexIVFFlat,
-/// IndexIVFScalarQuantizer, IndexIVFPQ; else nullptr.
-const faiss::IndexIVF* scannable_ivf(const faiss::Index& index);
+/// The index, if it is one whose lists scan_ivf scans as its own search with
+/// `params` does: IndexIVFFlat, IndexIVFScalarQuantizer, IndexIVFPQ (without a
+/// polysemous filter); else nullptr.
+const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
+                                     const faiss::SearchParameters* params);
 
 /// Scans each query's probed lists once, with the base's own distances, for
 /// the raw top-1, the raw top-k and the top-k of s - offset, and answers as

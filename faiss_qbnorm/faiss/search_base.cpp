@@ -1,6 +1,7 @@
 #include "faiss_qbnorm/faiss/search_base.h"
 
 #include <faiss/IndexHNSW.h>
+#include <faiss/IndexPQ.h>
 #include <faiss/IndexPreTransform.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/IDSelector.h>
@@ -11,47 +12,30 @@
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/scan_ivf.h"
+#include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/search.h"
 
 namespace faiss_qbnorm {
 
 namespace {
 
-/// The index behind any IndexPreTransform, and queries and parameters as it
-/// takes them.
-class Unwrapped {
-  public:
-    Unwrapped(const faiss::Index& base, const MatrixView& queries,
-              const faiss::SearchParameters* params)
-        : index_(&base), queries_(queries), params_(params) {
-        while (const auto* pre =
-                   dynamic_cast<const faiss::IndexPreTransform*>(index_)) {
-            transform(*pre);
-            index_ = pre->index;
-            if (const auto* wrapped =
-                    dynamic_cast<const faiss::SearchParametersPreTransform*>(
-                        params_)) {
-                params_ = wrapped->index_params;
-            }
-        }
-    }
-
-    const faiss::Index& index() const { return *index_; }
-    const MatrixView& queries() const { return queries_; }
-    const faiss::SearchParameters* params() const { return params_; }
-
-  private:
-    void transform(const faiss::IndexPreTransform& pre) {
-        const float* result = pre.apply_chain(queries_.rows, queries_.data);
-        if (result != queries_.data) owned_.reset(result);
-        queries_ = {result, queries_.rows, static_cast<int>(pre.index->d)};
-    }
-
-    const faiss::Index* index_;
-    MatrixView queries_;
-    const faiss::SearchParameters* params_;
-    std::unique_ptr<const float[]> owned_;
+/// An index, and queries and parameters as it takes them.
+struct Asked {
+    const faiss::Index& index;
+    const MatrixView& queries;
+    const faiss::SearchParameters* params;
 };
+
+const faiss::SearchParameters* innermost_params(
+    const faiss::Index& base, const faiss::SearchParameters* params) {
+    const auto* pre = dynamic_cast<const faiss::IndexPreTransform*>(&base);
+    if (!pre) return params;
+    if (const auto* outer =
+            dynamic_cast<const faiss::SearchParametersPreTransform*>(params)) {
+        params = outer->index_params;
+    }
+    return innermost_params(*pre->index, params);
+}
 
 /// A flat base's rows that a selector lets pass, in blocks.
 void for_each_selected_block(const MatrixView& vectors,
@@ -75,25 +59,37 @@ void for_each_selected_block(const MatrixView& vectors,
     flush();
 }
 
-idx_t candidates_of(const faiss::Index& index, idx_t k, float k_factor,
-                    idx_t min_candidates) {
-    require(std::isfinite(k_factor) && k_factor >= 1, "k_factor is ", k_factor,
-            " but must be at least 1");
-    const double wanted = std::ceil(static_cast<double>(k) * k_factor);
-    idx_t candidates = std::max<idx_t>(min_candidates, k);
-    if (const auto* hnsw = dynamic_cast<const faiss::IndexHNSW*>(&index)) {
-        candidates = std::max<idx_t>(candidates, hnsw->hnsw.efSearch);
+idx_t candidates_of(const Asked& asked, const SearchPlan& plan, idx_t k) {
+    require(std::isfinite(plan.k_factor) && plan.k_factor >= 1, "k_factor is ",
+            plan.k_factor, " but must be at least 1");
+    const idx_t ntotal = asked.index.ntotal;
+    const double wanted = std::ceil(static_cast<double>(k) * plan.k_factor);
+    if (wanted >= static_cast<double>(ntotal)) return ntotal;
+    idx_t candidates =
+        std::max(static_cast<idx_t>(wanted), plan.min_candidates);
+    if (const auto* hnsw =
+            dynamic_cast<const faiss::IndexHNSW*>(&asked.index)) {
+        const auto* given =
+            dynamic_cast<const faiss::SearchParametersHNSW*>(asked.params);
+        candidates = std::max<idx_t>(
+            candidates, given ? given->efSearch : hnsw->hnsw.efSearch);
     }
-    if (wanted >= static_cast<double>(index.ntotal)) return index.ntotal;
-    candidates = std::max(candidates, static_cast<idx_t>(wanted));
-    return std::min<idx_t>(candidates, index.ntotal);
+    return std::min(candidates, ntotal);
 }
 
-void search_candidates(const Unwrapped& base, const SearchPlan& plan, idx_t k,
+void require_scores(const faiss::Index& index) {
+    const auto* pq = dynamic_cast<const faiss::IndexPQ*>(&index);
+    require(!pq || (pq->search_type != faiss::IndexPQ::ST_HE &&
+                    pq->search_type != faiss::IndexPQ::ST_generalized_HE),
+            "the base index returns Hamming distances (search_type), which "
+            "cannot be normalised");
+}
+
+void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
                        const Answers& answers) {
-    const MatrixView& queries = base.queries();
-    const idx_t candidates =
-        candidates_of(base.index(), k, plan.k_factor, plan.min_candidates);
+    const MatrixView& queries = asked.queries;
+    require_scores(asked.index);
+    const idx_t candidates = candidates_of(asked, plan, k);
     const idx_t batch = query_batch(candidates);
     std::vector<float> scores;
     std::vector<idx_t> labels;
@@ -102,8 +98,8 @@ void search_candidates(const Unwrapped& base, const SearchPlan& plan, idx_t k,
         scores.resize(n * candidates);
         labels.resize(n * candidates);
         if (candidates > 0) {  // FAISS takes no k = 0
-            base.index().search(n, queries.row(first), candidates,
-                                scores.data(), labels.data(), base.params());
+            asked.index.search(n, queries.row(first), candidates, scores.data(),
+                               labels.data(), asked.params);
         }
         if (plan.table.metric == Metric::l2) {
             for (float& score : scores) score = -score;
@@ -115,22 +111,23 @@ void search_candidates(const Unwrapped& base, const SearchPlan& plan, idx_t k,
     }
 }
 
-void search_flat(const MatrixView& vectors, const Unwrapped& base,
+void search_flat(const MatrixView& vectors, const Asked& asked,
                  const SearchPlan& plan, idx_t k, const Answers& answers) {
     const Engine& engine = plan.engine;
     const Metric metric = plan.table.metric;
     const faiss::IDSelector* selector =
-        base.params() ? base.params()->sel : nullptr;
+        asked.params ? asked.params->sel : nullptr;
     const bool is_bound =
         plan.bound_gallery && plan.bound_vectors == vectors.data;
     const auto bound_here =
         is_bound || selector ? nullptr : engine.bind_gallery(metric, {vectors});
-    const idx_t nq = base.queries().rows;
-    const idx_t batch = query_batch(k);
+    const idx_t nq = asked.queries.rows;
+    const idx_t listed = std::min(k, vectors.rows);
+    const idx_t batch = query_batch(listed);
     for (idx_t first = 0; first < nq; first += batch) {
         const idx_t last = std::min(first + batch, nq);
-        const MatrixView queries = base.queries().slice(first, last);
-        ScanState state = begin_scan(last - first, k, true);
+        const MatrixView queries = asked.queries.slice(first, last);
+        ScanState state = begin_scan(last - first, listed, true);
         if (selector) {
             for_each_selected_block(
                 vectors, *selector, [&](const GalleryBlock& block) {
@@ -141,7 +138,7 @@ void search_flat(const MatrixView& vectors, const Unwrapped& base,
             engine.scan(is_bound ? *plan.bound_gallery : *bound_here,
                         &plan.bound_table, queries, state);
         }
-        finish_scan(state, &plan.table, plan.method,
+        finish_scan(state, &plan.table, plan.method, k,
                     {answers.scores + first * k, answers.labels + first * k});
         faiss::InterruptCallback::check();
     }
@@ -152,14 +149,16 @@ void search_flat(const MatrixView& vectors, const Unwrapped& base,
 void search_base(const faiss::Index& base, const SearchPlan& plan,
                  const MatrixView& queries, idx_t k, const Answers& answers,
                  const faiss::SearchParameters* params) {
-    const Unwrapped unwrapped(base, queries, params);
-    if (const auto flat = flat_vectors(unwrapped.index())) {
-        search_flat(*flat, unwrapped, plan, k, answers);
-    } else if (const auto* ivf = scannable_ivf(unwrapped.index())) {
+    const Transformed transformed(base, queries);
+    const Asked asked{innermost(base), transformed.view(),
+                      innermost_params(base, params)};
+    if (const auto flat = flat_vectors(asked.index)) {
+        search_flat(*flat, asked, plan, k, answers);
+    } else if (const auto* ivf = scannable_ivf(asked.index, asked.params)) {
         scan_ivf(*ivf, column_of(plan.table, Bank::querybank), plan.method,
-                 unwrapped.queries(), k, answers, unwrapped.params());
+                 asked.queries, k, answers, asked.params);
     } else {
-        search_candidates(unwrapped, plan, k, answers);
+        search_candidates(asked, plan, k, answers);
     }
 }
 

@@ -1,5 +1,6 @@
 #include "faiss_qbnorm/io/npy.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 #include <limits>

@@ -7,7 +7,6 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/mapped_file.h"
@@ -342,6 +341,7 @@ void write_table(const NormTable& table, const std::string& path) {
     require(!table.columns.empty() && table.columns.size() <= most_columns,
             path, ": a table of ", table.columns.size(),
             " columns cannot be written; it must have 1 to ", most_columns);
+    check(table);
     const std::vector<Content> contents = contents_of(table);
     const Head head = head_of(table, contents);
     OutputFile out(path);
@@ -378,11 +378,10 @@ void verify_table(const std::string& path) {
 }
 
 bool is_table(const std::string& path) {
-    std::ifstream in(path, std::ios::binary);
-    char start[sizeof file_magic] = {};
-    in.read(start, sizeof start);
-    return in &&
-           std::equal(std::begin(file_magic), std::end(file_magic), start);
+    const auto file = MappedFile::open(path);
+    return file->bytes().size() >= sizeof file_magic &&
+           std::memcmp(file->bytes().data(), file_magic, sizeof file_magic) ==
+               0;
 }
 
 }  // namespace faiss_qbnorm

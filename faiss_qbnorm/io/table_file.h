@@ -29,7 +29,7 @@ NormTable read_table(const std::string& path);
 /// Reads every section and throws where its checksum or its content is wrong.
 void verify_table(const std::string& path);
 
-/// Whether the file begins as a .qbn file does.
+/// Whether the file begins as a .qbn file does. Throws where it cannot be read.
 bool is_table(const std::string& path);
 
 }  // namespace faiss_qbnorm

@@ -357,6 +357,19 @@ TEST_F(Errors, IndexesWithLabelsOfTheirOwnAreNamed) {
     expect_failure(index_search, {"index.faiss: ", "labels of its own"});
 }
 
+TEST_F(Errors, InputsAreNeverReplaced) {
+    const std::string before = content("bank.npy");
+    expect_failure(fit.with("-o", "gallery.npy"), {"gallery.npy: is an input"});
+    expect_failure(fit.with("-o", "./bank.npy"), {"bank.npy: is an input"});
+    expect_failure("merge a.qbn b.qbn -o b.qbn", {"b.qbn: is an input"});
+    write_labels(folder / "x.labels.npy", 2, {0, 1, 2, 3});
+    expect_failure(
+        "rerank --table table.qbn --labels x.labels.npy "
+        "--distances distances.npy -o x",
+        {"x.labels.npy: is an input"});
+    EXPECT_EQ(content("bank.npy"), before);
+}
+
 TEST_F(Errors, TheEnvironmentForcesTheEngine) {
     const Words nonsense{"QBNORM_ENGINE=nonsense"};
     for (const Command& command : all) {

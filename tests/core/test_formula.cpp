@@ -29,13 +29,13 @@ double offset_of(const std::vector<float>& scores, double beta, size_t piece) {
     LogMeanExp all;
     for (size_t begin = 0; begin < scores.size(); begin += piece) {
         const size_t end = std::min(begin + piece, scores.size());
-        LogMeanExp part;
-        part.max = *std::max_element(&scores[begin], &scores[end - 1] + 1);
+        const double max =
+            *std::max_element(&scores[begin], &scores[end - 1] + 1);
+        double sum = 0;
         for (size_t i = begin; i < end; i++) {
-            part.sum += expm1_nonpositive(beta * (scores[i] - part.max));
-            part.count++;
+            sum += expm1_nonpositive(beta * (scores[i] - max));
         }
-        all.merge(part, beta);
+        all.merge({max, sum, static_cast<double>(end - begin)}, beta);
     }
     return all.is_offset(beta);
 }
@@ -86,13 +86,21 @@ TEST(LogMeanExp, TendsToTheMeanAndToTheMaximum) {
 }
 
 TEST(LogMeanExp, CountsBillions) {
-    // A billion equal scores and one that stands out.
-    const double beta = 20;
-    LogMeanExp many{0.1, 0, 1e9};
-    many.merge({0.9, 0, 1}, beta);
-    const long double right =
-        (logl(1e9L * expl(20 * 0.1L) + expl(20 * 0.9L)) - logl(1e9L + 1)) / 20;
-    EXPECT_NEAR(many.is_offset(beta), static_cast<double>(right), 1e-8);
+    // A billion scores, in tiles, and one that stands out: by a little, and by
+    // so much that the others together hardly count.
+    for (const double low : {0.1, -1.0, -5.0}) {
+        const double beta = 20;
+        LogMeanExp many;
+        for (int tile = 0; tile < 1000; tile++) {
+            many.merge({low, 0, 1e6}, beta);
+        }
+        many.merge({0.9, 0, 1}, beta);
+        const long double right =
+            (logl(1e9L * expl(20.0L * low) + expl(20 * 0.9L)) -
+             logl(1e9L + 1)) /
+            20;
+        EXPECT_NEAR(many.is_offset(beta), static_cast<double>(right), 1e-12);
+    }
 }
 
 TEST(ExactScore, IsTheRoundedDoubleScore) {

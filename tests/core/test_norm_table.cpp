@@ -65,8 +65,8 @@ TEST(Merge, RefusesWhatDoesNotJoin) {
         EXPECT_THROW_SAYING(merge(parts), Error, text);
     };
     refuse(first(), "do not join");
-    refuse(part(3, 10, {}, {}), "do not join");
-    refuse(part(5, 10, {}, {}), "do not join");
+    refuse(part(3, 10, {7, 4, 9, 5}, {.7F, .6F, .8F, .3F}), "do not join");
+    refuse(part(5, 10, {7, 6, 9, 5}, {.7F, .6F, .8F, .3F}), "do not join");
     NormTable other = second();
     other.gallery_size = 11;
     refuse(other, "not of one gallery");
@@ -80,6 +80,10 @@ TEST(Merge, RefusesWhatDoesNotJoin) {
     other.columns[0].bank_fingerprint = 1;
     refuse(other, "same bank, method, beta");
     EXPECT_THROW_SAYING(merge({}), Error, "nothing to merge");
+
+    other = second();
+    other.columns[0].offsets = first().columns[0].offsets;
+    refuse(other, "arrays are not of its size");
 
     NormTable bare_a = first();
     NormTable bare_b = second();

@@ -125,6 +125,34 @@ TEST(Fit, WorksAtTheEdges) {
     EXPECT_EQ(empty.columns[0].lists.labels[0], -1);
 }
 
+TEST(Fit, KeepsItsDigitsFarFromTheOrigin) {
+    const auto engine = make_engine_cpu({16, 32, 8, 32});
+    for (const float mean : {0.0F, 10.0F, 100.0F}) {
+        Matrix gallery = testdata::gaussian(200, 64, 5);
+        Matrix bank = testdata::gaussian(150, 64, 6);
+        for (Matrix* matrix : {&gallery, &bank}) {
+            for (float& x : matrix->data) x = 0.1F * x + mean;
+        }
+        const NormTable table = fit(*engine, MemoryGallery(gallery.view()),
+                                    bank.view(), options_for(Metric::l2));
+        expect_table(table, Metric::l2, gallery, bank, 5e-6);
+    }
+}
+
+TEST(Fit, CountsEveryRow) {
+    struct Forgetful : MemoryGallery {
+        using MemoryGallery::MemoryGallery;
+        void for_each_block(idx_t begin, idx_t end,
+                            const BlockVisitor& visit) const override {
+            MemoryGallery::for_each_block(begin, end - 1, visit);
+        }
+    };
+    const Matrix gallery = testdata::unit(20, 8, 11);
+    EXPECT_THROW_SAYING(
+        fit(*make_engine_cpu(), Forgetful(gallery.view()), gallery.view(), {}),
+        Error, "showed 19 rows instead of 20");
+}
+
 TEST(Fit, RanksTiesByLabel) {
     // Every item alike, and every bank query.
     Matrix gallery{std::vector<float>(200 * 8, 0.25F), 200, 8};

@@ -121,6 +121,42 @@ TEST(ExactSearch, StandsLargeAndUnevenNorms) {
     }
 }
 
+TEST(ExactSearch, SurvivesProductsThatOverflowOnTheWay) {
+    // Scores are finite, but sgemm's partial sums are not: 3e38 + 3e38 - 5e38.
+    constexpr float x = 1.7e19F;
+    Case c{Metric::inner_product,
+           {},
+           {{x, x, x, x}, 1, 4},
+           {{1, 0, 0, 0}, 1, 4},
+           {}};
+    c.gallery = {{x, x, -x, -x, x, x, -x, -0.5F * x, 1, 1, 1, 1}, 3, 4};
+    const auto engine = make_engine_cpu();
+    const NormTable table = table_of(*engine, c);
+    const Found found = search(*engine, c, table, Method::none, 3);
+    EXPECT_EQ(found.labels, (std::vector<idx_t>{1, 2, 0}));
+    EXPECT_EQ(found.scores[2], 0);
+}
+
+TEST(ExactSearch, RefusesADamagedTable) {
+    const Case c{Metric::inner_product,
+                 testdata::unit(50, 8, 1),
+                 testdata::unit(4, 8, 2),
+                 testdata::unit(10, 8, 3),
+                 {}};
+    const auto engine = make_engine_cpu();
+    NormTable table = table_of(*engine, c);
+    const auto good = table.columns[0].offsets;
+    std::vector<float> offsets(good.begin(), good.end());
+    offsets[7] = NAN;
+    table.columns[0].offsets = offsets;
+    EXPECT_THROW_SAYING(search(*engine, c, table, Method::dis, 1), Error,
+                        "offset of NaN or Inf");
+    offsets.pop_back();
+    table.columns[0].offsets = offsets;
+    EXPECT_THROW_SAYING(search(*engine, c, table, Method::dis, 1), Error,
+                        "arrays are not of its size");
+}
+
 TEST(ExactSearch, RanksTiesByLabel) {
     // Each vector forty times over, against tiles of eight.
     const Matrix few = testdata::unit(5, 12, 4);

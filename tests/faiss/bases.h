@@ -1,6 +1,7 @@
 #pragma once
 
 #include <faiss/Index.h>
+#include <faiss/IndexPreTransform.h>
 #include <faiss/index_factory.h>
 
 #include <memory>
@@ -29,6 +30,17 @@ inline std::unique_ptr<faiss::Index> make(const std::string& factory,
     index->train(gallery.rows, gallery.data.data());
     index->add(gallery.rows, gallery.data.data());
     return index;
+}
+
+/// Vectors as the index behind `base`'s transforms takes them.
+inline Matrix transformed(const faiss::Index& base, const Matrix& vectors) {
+    const auto* pre = dynamic_cast<const faiss::IndexPreTransform*>(&base);
+    if (!pre) return vectors;
+    const float* there = pre->apply_chain(vectors.rows, vectors.data.data());
+    const int d = static_cast<int>(pre->index->d);
+    Matrix result{{there, there + vectors.rows * d}, vectors.rows, d};
+    if (there != vectors.data.data()) delete[] there;
+    return result;
 }
 
 }  // namespace bases

@@ -89,7 +89,7 @@ TEST_F(IndexErrors, SearchNeedsItsNormalizationFitted) {
     IndexQBNorm unfitted(base.get());
     EXPECT_REFUSED(
         unfitted.search(1, queries.data.data(), 1, &distance, &label),
-        "no querybank");
+        "no fitted querybank");
     base->add(1, queries.data.data());
     EXPECT_REFUSED(search(), "base_index has 101 vectors");
     const faiss::IDSelectorRange last(100, 101);
@@ -181,6 +181,60 @@ TEST_F(IndexErrors, SetTableChecksTheTable) {
     EXPECT_REFUSED(index.add(1, queries.data.data()), "without its querybank");
 }
 
+TEST_F(IndexErrors, SetTableRefusesTransformsThatChangeScores) {
+    FitOptions options;
+    const NormTable table =
+        fit(*make_engine_cpu(), MemoryGallery(gallery.view()), bank.view(),
+            options);
+    for (const char* factory : {"L2norm,SQ8", "PCA4,Flat", "PCA8,SQ8"}) {
+        const auto changing =
+            bases::make(factory, Metric::inner_product, gallery);
+        IndexQBNorm wrapped(changing.get());
+        EXPECT_REFUSED(wrapped.set_table(table), "transforms change");
+    }
+}
+
+TEST_F(IndexErrors, SetTableRefusesDamagedTables) {
+    NormTable table = *index.table();
+    const auto& good = index.table()->columns[0].offsets;
+    std::vector<float> offsets(good.begin(), good.begin() + 10);
+    table.columns[0].offsets = offsets;
+    EXPECT_REFUSED(index.set_table(table), "arrays are not of its size");
+    offsets.assign(100, NAN);
+    table.columns[0].offsets = offsets;
+    EXPECT_REFUSED(index.set_table(table), "NaN or Inf");
+}
+
+TEST_F(IndexErrors, AnUntrainedBaseIsNotSearched) {
+    for (const char* factory : {"IVF2,SQ8", "IVF2,PQ2x4", "IVF2,Flat"}) {
+        const std::unique_ptr<faiss::Index> untrained(
+            faiss::index_factory(8, factory, faiss::METRIC_INNER_PRODUCT));
+        IndexQBNorm wrapped(untrained.get());
+        wrapped.set_querybank(30, bank.data.data());
+        EXPECT_REFUSED(
+            wrapped.search(1, queries.data.data(), 1, &distance, &label),
+            "no fitted querybank");
+        EXPECT_THROW(wrapped.add(1, queries.data.data()),
+                     faiss::FaissException);
+    }
+}
+
+TEST_F(IndexErrors, ReconstructingNeedsADirectMap) {
+    const auto ivf = bases::make("IVF2,Flat", Metric::inner_product, gallery);
+    IndexQBNorm wrapped(ivf.get());
+    wrapped.set_querybank(30, bank.data.data());
+    std::vector<float> vector(8);
+    const auto search = [&] {
+        wrapped.search_and_reconstruct(1, queries.data.data(), 1, &distance,
+                                       &label, vector.data());
+    };
+    EXPECT_REFUSED(search(), "make_direct_map");
+    dynamic_cast<faiss::IndexIVF&>(*ivf).make_direct_map();
+    search();
+    EXPECT_TRUE(
+        std::equal(vector.begin(), vector.end(), gallery.view().row(label)));
+}
+
 TEST_F(IndexErrors, IvfWantsItsOwnParameters) {
     const auto ivf = bases::make("IVF2,Flat", Metric::inner_product, gallery);
     IndexQBNorm wrapped(ivf.get());
@@ -210,7 +264,11 @@ TEST(IndexConstruction, RefusesWhatItCannotNormalise) {
     EXPECT_REFUSED(IndexQBNorm(nullptr), "null pointer");
     faiss::IndexFlat manhattan(8, faiss::METRIC_L1);
     EXPECT_REFUSED(IndexQBNorm{&manhattan}, "neither inner product nor L2");
+    faiss::IndexLSH hashes(8, 16);
+    EXPECT_REFUSED(IndexQBNorm{&hashes}, "Hamming");
     faiss::IndexFlatIP flat(8);
+    IndexQBNorm once(&flat);
+    EXPECT_REFUSED(IndexQBNorm{&once}, "IndexQBNorm already");
     setenv("QBNORM_ENGINE", "quantum", 1);
     EXPECT_REFUSED(IndexQBNorm{&flat}, "unknown engine 'quantum'");
     unsetenv("QBNORM_ENGINE");

@@ -4,6 +4,7 @@
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexIVF.h>
+#include <faiss/IndexIVFPQ.h>
 #include <faiss/IndexPreTransform.h>
 #include <faiss/impl/IDSelector.h>
 #include <gtest/gtest.h>
@@ -100,6 +101,19 @@ class IndexSearch : public testing::TestWithParam<Metric> {
         return {metric,      gallery.view(), queries.view(),
                 bank.view(), beta,           activation_k};
     }
+
+    /// Of the vectors that `base` compares: behind its transforms.
+    oracle::Reference reference_behind(const faiss::Index& base) const {
+        const Matrix items_there = bases::transformed(base, gallery);
+        const Matrix queries_there = bases::transformed(base, queries);
+        const Matrix bank_there = bases::transformed(base, bank);
+        return {metric,
+                items_there.view(),
+                queries_there.view(),
+                bank_there.view(),
+                20,
+                1};
+    }
 };
 
 INSTANTIATE_TEST_SUITE_P(Metrics, IndexSearch,
@@ -139,11 +153,13 @@ TEST_P(IndexSearch, FlatIsExactOverWhatASelectorPasses) {
 }
 
 TEST_P(IndexSearch, IvfIsExactOverTheProbedLists) {
-    for (const char* factory : {"IVF16,Flat", "IVF16,SQ8", "IVF16,PQ8x4np",
-                                "PCA16,IVF16,Flat", "OPQ8_16,IVF16,PQ8x4np"}) {
+    for (const char* factory :
+         {"IVF16,Flat", "IVF16,SQ8", "IVF16,PQ8x4np", "PCA16,IVF16,Flat",
+          "OPQ8_16,IVF16,PQ8x4np", "L2norm,IVF16,Flat"}) {
         const auto base = bases::make(factory, metric, gallery);
         IndexQBNorm index(base.get());
         index.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+        const auto expected = reference_behind(*base);
         for (const Method method : {Method::is, Method::dis}) {
             index.normalization.method = method;
             for (const size_t nprobe : {1, 4, 16}) {
@@ -152,8 +168,8 @@ TEST_P(IndexSearch, IvfIsExactOverTheProbedLists) {
                 faiss::SearchParametersIVF params;
                 params.nprobe = nprobe;
                 // The base's whole answer is what its lists hold.
-                expect_normalised(*base, index, reference(20, 1), items, 10,
-                                  2e-5, &params);
+                expect_normalised(*base, index, expected, items, 10, 2e-5,
+                                  &params);
             }
         }
     }
@@ -170,6 +186,34 @@ TEST_P(IndexSearch, IvfTakesSelectorAndMaxCodes) {
     expect_normalised(*base, index, reference(20, 1), items, 10, 5e-6, &params);
     params.max_codes = 100;
     expect_normalised(*base, index, reference(20, 1), items, 10, 5e-6, &params);
+    some.assume_sorted = true;  // then FAISS counts members alone
+    expect_normalised(*base, index, reference(20, 1), items, 10, 5e-6, &params);
+}
+
+TEST_P(IndexSearch, FlatBehindATransformIsExact) {
+    for (const char* factory :
+         {"PCA16,Flat", "L2norm,Flat", "RR30,Flat", "L2norm,PCA8,Flat"}) {
+        for (const bool before : {false, true}) {
+            SCOPED_TRACE(testing::Message() << factory << before);
+            const auto base = bases::make(factory, metric, gallery);
+            if (before) base->reset();
+            IndexQBNorm index(base.get());
+            index.set_querybank(bank.rows, bank.data.data());
+            if (before) index.add(items, gallery.data.data());
+            expect_normalised(*base, index, reference_behind(*base), items, 10,
+                              1e-5);
+        }
+    }
+}
+
+TEST_P(IndexSearch, APolysemousFilterIsKept) {
+    const auto base = bases::make("IVF4,PQ8x4", metric, gallery);
+    auto& ivfpq = dynamic_cast<faiss::IndexIVFPQ&>(*base);
+    ivfpq.nprobe = 4;
+    ivfpq.polysemous_ht = 12;
+    IndexQBNorm index(base.get());
+    index.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+    expect_normalised(*base, index, reference(20, 1), 100, 5, 2e-5);
 }
 
 TEST_P(IndexSearch, IvfOverAllListsAnswersAsTheExactScan) {
@@ -196,19 +240,20 @@ TEST_P(IndexSearch, OthersRerankCandidates) {
         const auto base = bases::make(factory, metric, gallery);
         IndexQBNorm index(base.get());
         index.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+        const auto expected = reference_behind(*base);
         SCOPED_TRACE(factory);
-        expect_normalised(*base, index, reference(20, 1), 100, 5, 2e-5);
-        expect_normalised(*base, index, reference(20, 1), 200, 20, 2e-5);
+        expect_normalised(*base, index, expected, 100, 5, 2e-5);
+        expect_normalised(*base, index, expected, 200, 20, 2e-5);
         index.k_factor = 3;
         index.min_candidates = 7;
         if (std::string(factory) != "HNSW16,Flat") {  // efSearch is 16
-            expect_normalised(*base, index, reference(20, 1), 7, 2, 2e-5);
+            expect_normalised(*base, index, expected, 7, 2, 2e-5);
         } else {
-            expect_normalised(*base, index, reference(20, 1), 16, 2, 2e-5);
+            expect_normalised(*base, index, expected, 16, 2, 2e-5);
         }
-        expect_normalised(*base, index, reference(20, 1), 60, 20, 2e-5);
+        expect_normalised(*base, index, expected, 60, 20, 2e-5);
         index.k_factor = 1e9F;  // never more than there are
-        expect_normalised(*base, index, reference(20, 1), items, 20, 2e-5);
+        expect_normalised(*base, index, expected, items, 20, 2e-5);
     }
 }
 
@@ -218,7 +263,7 @@ TEST_P(IndexSearch, PassesOtherParametersOn) {
     index.set_querybank(bank.rows, bank.data.data());
     faiss::SearchParametersHNSW params;
     params.efSearch = 200;
-    expect_normalised(*base, index, reference(20, 1), 100, 5, 2e-5, &params);
+    expect_normalised(*base, index, reference(20, 1), 200, 5, 2e-5, &params);
 }
 
 TEST_P(IndexSearch, AnswersAnEmptyIndexAndNoQueries) {

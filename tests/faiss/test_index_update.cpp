@@ -95,6 +95,36 @@ TEST(Update, ResetKeepsTheBank) {
     expect_same(*index.table(), fitted(Metric::l2, 200), 0);
 }
 
+TEST(Update, ABankMayComeBeforeTraining) {
+    for (const char* factory : {"IVF4,Flat", "PCA8,IVF4,Flat", "SQ8"}) {
+        const std::unique_ptr<faiss::Index> base(
+            faiss::index_factory(16, factory, faiss::METRIC_INNER_PRODUCT));
+        IndexQBNorm early(base.get());
+        early.set_querybank(bank.rows, bank.data.data());
+        EXPECT_EQ(early.table(), nullptr);
+        early.train(gallery.rows, gallery.data.data());
+        early.add(gallery.rows, gallery.data.data());
+        const NormTable table = *early.table();
+        early.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+        expect_same(table, *early.table(), 0);
+    }
+}
+
+TEST(Update, TakesATableOfTheOriginalsBehindARotation) {
+    const auto base =
+        bases::make("RR16,IVF4,Flat", Metric::inner_product, gallery);
+    IndexQBNorm index(base.get());
+    index.set_table(fitted(Metric::inner_product, 700));
+    IndexQBNorm fitting(base.get());
+    fitting.set_querybank(bank.rows, bank.data.data());
+    for (idx_t i = 0; i < 700; i++) {
+        ASSERT_NEAR(index.table()->columns[0].offsets[i],
+                    fitting.table()->columns[0].offsets[i], 1e-5);
+    }
+    // Its own table, of the rotated vectors, comes back too.
+    index.set_table(*fitting.table());
+}
+
 TEST(Update, TakesATable) {
     const auto base = bases::make("Flat", Metric::inner_product, gallery);
     IndexQBNorm fitting(base.get());

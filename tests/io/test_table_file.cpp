@@ -5,6 +5,7 @@
 #include "faiss_qbnorm/io/table_file.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -318,8 +319,11 @@ TEST_F(TableFileTest, KnowsATable) {
         write_file(path_, other);
         EXPECT_FALSE(is_table(path_));
     }
-    EXPECT_FALSE(is_table(folder_ / "none"));
-    EXPECT_FALSE(is_table(folder_ / ""));
+    EXPECT_THROW_SAYING(is_table(folder_ / "none"), Error, "cannot open");
+    EXPECT_THROW_SAYING(is_table(folder_ / ""), Error, "not a regular file");
+    const std::string pipe = folder_ / "pipe";  // which nobody writes to
+    ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+    EXPECT_THROW_SAYING(is_table(pipe), Error, "not a regular file");
 }
 
 // ---- accidents ----
