@@ -261,6 +261,8 @@ TEST_P(IndexSearch, PassesOtherParametersOn) {
     const auto base = bases::make("HNSW16,Flat", metric, gallery);
     IndexQBNorm index(base.get());
     index.set_querybank(bank.rows, bank.data.data());
+    index.k_factor = 1;
+    index.min_candidates = 1;
     faiss::SearchParametersHNSW params;
     params.efSearch = 200;
     expect_normalised(*base, index, reference(20, 1), 200, 5, 2e-5, &params);
