@@ -124,11 +124,13 @@ TEST(ExactSearch, StandsLargeAndUnevenNorms) {
 TEST(ExactSearch, SurvivesProductsThatOverflowOnTheWay) {
     // The first item scores 0, but sgemm's partial sums run to -infinity.
     constexpr float x = 1.7e19F;
-    const Case c{Metric::inner_product,
-                 {{-x, -x, x, x, -1, 0, 0, 0}, 2, 4},
-                 {{x, x, x, x}, 1, 4},
-                 {{1, 0, 0, 0}, 1, 4},
-                 {}};
+    Case c{Metric::inner_product,
+           {std::vector<float>(32, 0), 2, 16},
+           {std::vector<float>(16, x), 1, 16},
+           {std::vector<float>(16, 0), 1, 16},
+           {}};
+    for (int j = 0; j < 16; j++) c.gallery.data[j] = j < 8 ? -x : x;
+    c.gallery.data[16] = -1;
     const auto engine = make_engine_cpu();
     const Found found =
         search(*engine, c, table_of(*engine, c), Method::none, 1);
