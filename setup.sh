@@ -55,7 +55,7 @@ run_tests() {
   local log=build/$1/ctest.log
   echo "testing build/$1"
   if ! ctest --preset "$1" >"$log" 2>&1; then
-    cat "$log" >&2
+    grep -vE '^ +Start +[0-9]+:|  Passed  ' "$log" >&2
     exit 1
   fi
   grep -E 'Skipped|Not Run|tests passed|Total Test time' "$log"

@@ -1,7 +1,8 @@
 # Installs the build into a fresh prefix, builds a separate project that finds
 # nothing but faiss_qbnorm, and runs it and the installed program. Then lets the
 # headers meet another FAISS, which they must refuse in words.
-# cmake -DBUILD=... -DSOURCE=... -DWORK=... -DCXX=... -DFLAGS=... -P this
+# cmake -DBUILD=... -DSOURCE=... -DWORK=... -DCXX=... -DFLAGS=...
+#   -DGENERATOR=... -P this
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE status
@@ -14,7 +15,7 @@ endfunction()
 file(REMOVE_RECURSE ${WORK})
 set(prefix ${WORK}/prefix)
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
-run(${CMAKE_COMMAND} -S ${SOURCE}/consumer -B ${WORK}/consumer
+run(${CMAKE_COMMAND} -S ${SOURCE}/consumer -B ${WORK}/consumer -G ${GENERATOR}
   -DCMAKE_PREFIX_PATH=${prefix} -DCMAKE_CXX_COMPILER=${CXX}
   -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS=${FLAGS})
 run(${CMAKE_COMMAND} --build ${WORK}/consumer)
