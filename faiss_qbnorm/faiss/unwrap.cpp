@@ -20,11 +20,8 @@ bool preserves(const faiss::VectorTransform& transform, Metric metric) {
 }  // namespace
 
 const faiss::Index& innermost(const faiss::Index& base) {
-    const faiss::Index* index = &base;
-    while (const auto* pre = dynamic_cast<const PreTransform*>(index)) {
-        index = pre->index;
-    }
-    return *index;
+    const auto* pre = dynamic_cast<const PreTransform*>(&base);
+    return pre ? innermost(*pre->index) : base;
 }
 
 Transformed::Transformed(const faiss::Index& base, const MatrixView& vectors)

@@ -22,7 +22,8 @@ NormTable part(idx_t begin, idx_t end, std::vector<idx_t> labels,
     BankColumn column;
     column.bank_size = 2;
     std::vector<float> offsets;
-    for (idx_t i = begin; i < end; i++) offsets.push_back(0.5F * i);
+    for (idx_t i = begin; i < end; i++)
+        offsets.push_back(0.5F * static_cast<float>(i));
     column.offsets = std::move(offsets);
     column.lists = {2, std::move(labels), std::move(scores)};
     column.activation = activation_from_lists(column.lists, 1, begin, end);

@@ -159,7 +159,7 @@ TEST_F(IndexErrors, RefusesWhatHasNoMeaningYet) {
 
 TEST_F(IndexErrors, SetTableChecksTheTable) {
     const auto engine = make_engine_cpu();
-    const auto table = [&](const Matrix& vectors, FitOptions options) {
+    const auto table = [&](const Matrix& vectors, const FitOptions& options) {
         return fit(*engine, MemoryGallery(vectors.view()), bank.view(),
                    options);
     };

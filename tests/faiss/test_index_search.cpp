@@ -304,6 +304,7 @@ TEST_P(IndexSearch, MayRunConcurrently) {
         search(index, 10);
         std::vector<std::vector<idx_t>> found(4, std::vector<idx_t>(nq * 10));
         std::vector<std::thread> threads;
+        threads.reserve(found.size());
         for (auto& mine : found) {
             threads.emplace_back([&] {
                 std::vector<float> scratch(nq * 10);
