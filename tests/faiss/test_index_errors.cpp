@@ -310,7 +310,7 @@ TEST(IndexDecoding, AsksForTheOriginals) {
     struct Opaque : faiss::IndexFlat {
         using IndexFlat::IndexFlat;
         void reconstruct_n(idx_t, idx_t, float*) const override {
-            FAISS_THROW_MSG("reconstruct not implemented");
+            FAISS_THROW_MSG("the vectors are not kept");
         }
     };
     Opaque opaque(8, faiss::METRIC_INNER_PRODUCT);

@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Compiles (syntax only) what includes FAISS against the headers of a FAISS
+# checkout: tests/check_faiss_headers.sh FAISS_CHECKOUT
+set -euo pipefail
+checkout=$(realpath "$1")
+cd "$(dirname "$0")/.."
+generated=$(mktemp -d)
+trap 'rm -rf "$generated"' EXIT
+mkdir -p "$generated/faiss_qbnorm/faiss"
+
+script=
+for part in MAJOR MINOR PATCH; do
+  number=$(grep -oP "FAISS_VERSION_$part \K\d+" "$checkout/faiss/Index.h")
+  script+="s/@QBNORM_FAISS_$part@/$number/g;"
+done
+sed "$script" faiss_qbnorm/faiss/built_against.h.in \
+  >"$generated/faiss_qbnorm/faiss/built_against.h"
+
+for source in faiss_qbnorm/IndexQBNorm*.cpp faiss_qbnorm/faiss/*.cpp \
+  faiss_qbnorm/cli/search.cpp; do
+  g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror \
+    -I. -I"$generated" -isystem "$checkout" "$source"
+done
