@@ -4,7 +4,8 @@ set -euo pipefail
 cd "$(dirname "$0")"
 
 packages=(g++ cmake ninja-build libfaiss-dev libopenblas-openmp-dev
-  libgtest-dev libcli11-dev nlohmann-json3-dev libbenchmark-dev libxxhash-dev)
+  libgtest-dev libboost-context-dev libcli11-dev nlohmann-json3-dev
+  libbenchmark-dev libxxhash-dev)
 
 usage() {
   cat <<END

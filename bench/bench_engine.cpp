@@ -103,7 +103,10 @@ void probe(benchmark::State& state) {
     std::vector<float> offsets(rows);
     const auto ours = [&] {
         TopLists winners(bank_rows, 1);
-        engine->probe(*bound, block, {}, offsets.data(), winners);
+        const auto probe =
+            engine->begin_probe(*bound, {}, {0, offsets, winners});
+        probe->add(block);
+        probe->finish();
     };
     ours();
     for (idx_t j = 0; j < rows; j += 1111) {

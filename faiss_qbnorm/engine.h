@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -8,6 +9,14 @@
 #include "faiss_qbnorm/core/top_lists.h"
 
 namespace faiss_qbnorm {
+
+/// What an engine multiplies in. Precision shows in offsets only: rankings are
+/// decided by exact scores.
+enum class Precision {
+    automatic,  ///< the engine's choice
+    fp32,
+    fp16,
+};
 
 /// Where an engine keeps a bank, a gallery block or a table for as long as the
 /// handle lives. An engine may refer to the memory it was bound to: keep that
@@ -20,6 +29,31 @@ struct BoundGallery {
 };
 struct BoundTable {
     virtual ~BoundTable() = default;
+};
+
+/// Where a probe's results go: the offset of the item with label l to
+/// offsets[l - begin], and each bank query's best items into its list.
+struct ProbeResults {
+    idx_t begin = 0;
+    std::span<float> offsets;
+    TopLists& winners;
+};
+
+/// A probe under way. Blocks go in one after another, in any order.
+class Probe {
+  public:
+    virtual ~Probe() = default;
+
+    /// The block's memory may go once this returns; its results may come later,
+    /// so that an engine can read one block while it works on another.
+    virtual void add(const GalleryBlock& block) = 0;
+
+    /// The same of a gallery that this engine has bound: what is on a device
+    /// already is not copied again.
+    virtual void add(const BoundGallery& gallery) = 0;
+
+    /// All results are there once this returns.
+    virtual void finish() = 0;
 };
 
 /// How many items rank before, and level with, a score: the rank of a right
@@ -91,13 +125,14 @@ class Engine {
     virtual std::unique_ptr<BoundTable> bind_table(
         const NormTable& table) const = 0;
 
-    /// Bank x gallery block -> the offset of each item of the block, as
-    /// `normalization` asks, and each bank query's running best items. The
+    /// Bank x gallery -> the offset of each item, as `normalization` asks (NaN
+    /// where its scores overflow), and each bank query's best items. The
     /// product is never held; offsets do not depend on how a gallery of
-    /// contiguous labels is cut into blocks.
-    virtual void probe(const BoundBank& bank, const GalleryBlock& block,
-                       const Normalization& normalization, float* offsets,
-                       TopLists& winners) const = 0;
+    /// contiguous labels is cut into blocks. `bank` and the results' memory
+    /// must outlive the probe.
+    virtual std::unique_ptr<Probe> begin_probe(
+        const BoundBank& bank, const Normalization& normalization,
+        const ProbeResults& results) const = 0;
 
     /// Queries x gallery block -> the running best by s and, given a table,
     /// by s - offset, in one pass.

@@ -26,15 +26,12 @@ void check_inputs(const Gallery& gallery, const MatrixView& querybank,
     check_finite(querybank, "querybank");
 }
 
-// Offsets of a block go to their labels.
-void place(const Gallery& gallery, const GalleryBlock& block,
-           const std::vector<float>& block_offsets, idx_t begin,
-           std::vector<float>& offsets) {
-    for (idx_t i = 0; i < block.vectors.rows; i++) {
-        require(std::isfinite(block_offsets[i]), gallery.name(),
-                ": the scores of row ", block.label(i),
+void check_offsets(const Gallery& gallery, std::span<const float> offsets,
+                   idx_t begin) {
+    for (size_t i = 0; i < offsets.size(); i++) {
+        require(std::isfinite(offsets[i]), gallery.name(),
+                ": the scores of row ", begin + static_cast<idx_t>(i),
                 " overflow float32; scale the vectors down");
-        offsets[block.label(i) - begin] = block_offsets[i];
     }
 }
 
@@ -57,20 +54,20 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
     const auto bank = engine.bind_bank(options.metric, querybank);
     TopLists winners(querybank.rows, list_length(options, gallery.size()));
     std::vector<float> offsets(end - begin);
-    std::vector<float> block_offsets;
+    const auto probe = engine.begin_probe(*bank, options.normalization,
+                                          {begin, offsets, winners});
     idx_t done = 0;
     gallery.for_each_block(begin, end, [&](const GalleryBlock& block) {
         table.fingerprint += fingerprint(block);
-        block_offsets.resize(block.vectors.rows);
-        engine.probe(*bank, block, options.normalization, block_offsets.data(),
-                     winners);
-        place(gallery, block, block_offsets, begin, offsets);
+        probe->add(block);
         done += block.vectors.rows;
         if (options.progress) options.progress(done);
     });
+    probe->finish();
 
     require(done == end - begin, gallery.name(), " showed ", done,
             " rows instead of ", end - begin);
+    check_offsets(gallery, offsets, begin);
 
     BankColumn column;
     column.normalization = options.normalization;

@@ -1,27 +1,69 @@
 #include "faiss_qbnorm/make_engine.h"
 
+#include <charconv>
 #include <cstdlib>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/cpu/engine_cpu.h"
+#ifdef QBNORM_CUDA
+#include "cuda/engine_cuda.h"
+#endif
 
 namespace faiss_qbnorm {
 
-std::vector<std::string> engine_names() {
-    return {"cpu"};
-}
+namespace {
 
-std::unique_ptr<Engine> make_engine(std::string_view name) {
-    if (name.empty()) {
-        const char* forced = std::getenv("QBNORM_ENGINE");
-        name = forced ? forced : "";
+#ifdef QBNORM_CUDA
+/// The N of "cuda:N"; 0 for "cuda"; -1 for any other name.
+int device_of(std::string_view name) {
+    constexpr std::string_view cuda = "cuda";
+    if (name == cuda) return 0;
+    if (!name.starts_with(cuda) || name.substr(cuda.size(), 1) != ":") {
+        return -1;
     }
-    if (name.empty() || name == "cpu") return make_engine_cpu();
+    const std::string_view number = name.substr(cuda.size() + 1);
+    int device = -1;
+    const char* end = number.data() + number.size();
+    const auto [stop, error] = std::from_chars(number.data(), end, device);
+    return error == std::errc() && stop == end ? device : -1;
+}
+#endif
+
+[[noreturn]] void refuse(std::string_view name) {
     std::string known;
     for (const std::string& engine : engine_names()) {
         known += (known.empty() ? "" : ", ") + engine;
     }
     fail("unknown engine '", name, "'; this build has: ", known);
+}
+
+}  // namespace
+
+std::vector<std::string> engine_names() {
+#ifdef QBNORM_CUDA
+    return {"cpu", "cuda"};
+#else
+    return {"cpu"};
+#endif
+}
+
+std::unique_ptr<Engine> make_engine(std::string_view name,
+                                    Precision precision) {
+    if (name.empty()) {
+        const char* forced = std::getenv("QBNORM_ENGINE");
+        name = forced ? forced : "";
+    }
+    if (name.empty() || name == "cpu") {
+        require(precision != Precision::fp16,
+                "the cpu engine computes in fp32, not fp16");
+        return make_engine_cpu();
+    }
+#ifdef QBNORM_CUDA
+    if (const int device = device_of(name); device >= 0) {
+        return make_engine_cuda(device, precision);
+    }
+#endif
+    refuse(name);
 }
 
 }  // namespace faiss_qbnorm

@@ -12,9 +12,12 @@ namespace faiss_qbnorm {
 /// The engines of this build.
 std::vector<std::string> engine_names();
 
-/// The engine called `name`. An empty name means the environment's
-/// QBNORM_ENGINE or, where that is unset or empty, the first of engine_names.
-/// An unknown name throws: no other engine steps in quietly.
-std::unique_ptr<Engine> make_engine(std::string_view name = {});
+/// The engine called `name`: "cpu", or "cuda" on the first device, "cuda:1" on
+/// the second, and so on. An empty name means the environment's QBNORM_ENGINE
+/// or, where that is unset or empty, the first of engine_names. A name that is
+/// unknown, a missing device and a precision that the engine does not have
+/// throw: no other engine steps in quietly.
+std::unique_ptr<Engine> make_engine(std::string_view name = {},
+                                    Precision precision = Precision::automatic);
 
 }  // namespace faiss_qbnorm

@@ -47,6 +47,19 @@ void normalize_rows(float* data, idx_t rows, int d) {
     }
 }
 
+std::vector<float> mean_row(const MatrixView& matrix) {
+    std::vector<double> sums(matrix.d, 0);
+    for (idx_t i = 0; i < matrix.rows; i++) {
+        for (int j = 0; j < matrix.d; j++) sums[j] += matrix.row(i)[j];
+    }
+    std::vector<float> mean(matrix.d);
+    for (int j = 0; j < matrix.d; j++) {
+        mean[j] =
+            static_cast<float>(sums[j] / static_cast<double>(matrix.rows));
+    }
+    return mean;
+}
+
 std::uint64_t fingerprint(const GalleryBlock& block) {
     const MatrixView& m = block.vectors;
     std::uint64_t sum = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string_view>
+#include <vector>
 
 #include "faiss_qbnorm/core/types.h"
 
@@ -13,6 +14,9 @@ void check_finite(const MatrixView& matrix, std::string_view what);
 
 /// Divides each row by its Euclidean norm; a row of zeros stays as it is.
 void normalize_rows(float* data, idx_t rows, int d);
+
+/// The mean of the rows, summed in double.
+std::vector<float> mean_row(const MatrixView& matrix);
 
 /// The sum over rows of hash(label, row's float32 bytes) mod 2^64: equal for
 /// the same rows under the same labels in whatever order they come, and

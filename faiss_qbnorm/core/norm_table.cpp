@@ -1,6 +1,7 @@
 #include "faiss_qbnorm/core/norm_table.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "faiss_qbnorm/core/error.h"
 
@@ -90,6 +91,22 @@ const BankColumn& column_of(const NormTable& table, Bank bank) {
     }
     fail("the table has no column of a ",
          bank == Bank::querybank ? "querybank" : "gallerybank");
+}
+
+float largest_offset(const BankColumn& column) {
+    const float* offsets = column.offsets.data();
+    const auto size = static_cast<idx_t>(column.offsets.size());
+    float largest = 0;
+    bool finite = true;
+#pragma omp parallel for reduction(max : largest) reduction(&& : finite)
+    for (idx_t i = 0; i < size; i++) {
+        largest = std::max(largest, std::fabs(offsets[i]));
+        finite = finite && std::isfinite(offsets[i]);
+    }
+    require(finite,
+            "the table holds an offset of NaN or Inf; it is damaged, fit it "
+            "again");
+    return largest;
 }
 
 BankLists to_bank_lists(const TopLists& winners) {

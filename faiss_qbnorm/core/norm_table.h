@@ -55,6 +55,9 @@ void check(const NormTable& table);
 /// The column of `bank`; throws where the table has none.
 const BankColumn& column_of(const NormTable& table, Bank bank);
 
+/// The largest offset by magnitude; throws where one is NaN or Inf.
+float largest_offset(const BankColumn& column);
+
 /// The lists of a finished probe.
 BankLists to_bank_lists(const TopLists& winners);
 

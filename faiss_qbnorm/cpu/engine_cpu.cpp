@@ -1,9 +1,7 @@
 #include "faiss_qbnorm/cpu/engine_cpu.h"
 
-#include <algorithm>
-#include <cmath>
-
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/cpu/bound.h"
 
 namespace faiss_qbnorm {
@@ -11,16 +9,7 @@ namespace faiss_qbnorm {
 namespace {
 
 std::vector<float> center_of(Metric metric, const MatrixView& bank) {
-    std::vector<double> sums(bank.d, 0);
-    for (idx_t i = 0; metric == Metric::l2 && i < bank.rows; i++) {
-        for (int j = 0; j < bank.d; j++) sums[j] += bank.row(i)[j];
-    }
-    std::vector<float> center(bank.d);
-    for (int j = 0; j < bank.d; j++) {
-        center[j] =
-            static_cast<float>(sums[j] / static_cast<double>(bank.rows));
-    }
-    return center;
+    return metric == Metric::l2 ? mean_row(bank) : std::vector<float>(bank.d);
 }
 
 std::vector<float> without(const std::vector<float>& center, Metric metric,
@@ -51,20 +40,8 @@ CpuTable::CpuTable(const NormTable& table)
     : column(column_of(table, Bank::querybank)),
       begin(table.begin),
       end(table.end) {
-    const float* offsets = column.offsets.data();
-    const auto size = static_cast<idx_t>(column.offsets.size());
     check(table);
-    float largest = 0;
-    bool finite = true;
-#pragma omp parallel for reduction(max : largest) reduction(&& : finite)
-    for (idx_t i = 0; i < size; i++) {
-        largest = std::max(largest, std::fabs(offsets[i]));
-        finite = finite && std::isfinite(offsets[i]);
-    }
-    require(finite,
-            "the table holds an offset of NaN or Inf; it is damaged, fit it "
-            "again");
-    largest_offset = largest;
+    largest_offset = faiss_qbnorm::largest_offset(column);
 }
 
 namespace {
@@ -77,6 +54,40 @@ const Mine& mine(const Handle& handle) {
             "engine; bind it with this one");
     return *result;
 }
+
+/// Works on each block as it comes.
+class CpuProbe : public Probe {
+  public:
+    CpuProbe(const CpuTiles& tiles, const CpuBank& bank,
+             const Normalization& normalization, const ProbeResults& results)
+        : tiles_(tiles),
+          bank_(bank),
+          normalization_(normalization),
+          results_(results) {}
+
+    void add(const GalleryBlock& block) override {
+        block_offsets_.resize(block.vectors.rows);
+        cpu_probe(tiles_, bank_, block, normalization_, block_offsets_.data(),
+                  results_.winners);
+        for (idx_t i = 0; i < block.vectors.rows; i++) {
+            results_.offsets[block.label(i) - results_.begin] =
+                block_offsets_[i];
+        }
+    }
+
+    void add(const BoundGallery& gallery) override {
+        add(mine<CpuGallery>(gallery).block);
+    }
+
+    void finish() override {}
+
+  private:
+    CpuTiles tiles_;
+    const CpuBank& bank_;
+    Normalization normalization_;
+    ProbeResults results_;
+    std::vector<float> block_offsets_;
+};
 
 class EngineCpu : public Engine {
   public:
@@ -99,11 +110,11 @@ class EngineCpu : public Engine {
         return std::make_unique<CpuTable>(table);
     }
 
-    void probe(const BoundBank& bank, const GalleryBlock& block,
-               const Normalization& normalization, float* offsets,
-               TopLists& winners) const override {
-        const auto& cpu_bank = mine<CpuBank>(bank);
-        cpu_probe(tiles_, cpu_bank, block, normalization, offsets, winners);
+    std::unique_ptr<Probe> begin_probe(
+        const BoundBank& bank, const Normalization& normalization,
+        const ProbeResults& results) const override {
+        return std::make_unique<CpuProbe>(tiles_, mine<CpuBank>(bank),
+                                          normalization, results);
     }
 
     void scan(const BoundGallery& gallery, const BoundTable* table,

@@ -5,9 +5,9 @@
 #include <random>
 
 #include "faiss_qbnorm/core/error.h"
-#include "faiss_qbnorm/cpu/engine_cpu.h"
 #include "faiss_qbnorm/fit.h"
 #include "tests/data.h"
+#include "tests/engine/engines.h"
 #include "tests/oracle.h"
 #include "tests/temporary_folder.h"
 
@@ -18,13 +18,16 @@ using namespace faiss_qbnorm;
 constexpr idx_t items = 200;
 constexpr idx_t nq = 40;
 
-class Rerank : public testing::Test {
+class Rerank : public engines::OnEveryEngine {
   protected:
-    Rerank() {
+    void SetUp() override {
+        OnEveryEngine::SetUp();
+        if (IsSkipped() || HasFatalFailure()) return;
+        engine = make(engines::Cut::small);
         FitOptions options;
         options.normalization = {Method::dis, 20, 1};
-        table =
-            fit(*engine, MemoryGallery(gallery.view()), bank.view(), options);
+        table = fit(*make_engine_cpu(), MemoryGallery(gallery.view()),
+                    bank.view(), options);
         bound = engine->bind_table(table);
     }
 
@@ -62,7 +65,7 @@ class Rerank : public testing::Test {
                                       bank.view(),
                                       20,
                                       1};
-    const std::unique_ptr<Engine> engine = make_engine_cpu();
+    std::unique_ptr<Engine> engine;
     NormTable table;
     std::unique_ptr<BoundTable> bound;
     std::vector<float> scores;
@@ -71,7 +74,9 @@ class Rerank : public testing::Test {
     std::vector<idx_t> got_labels;
 };
 
-TEST_F(Rerank, RanksTheCandidatesAsThePaperDoes) {
+QBNORM_ON_EVERY_ENGINE(Rerank);
+
+TEST_P(Rerank, RanksTheCandidatesAsThePaperDoes) {
     const idx_t candidates = 30;
     make_candidates(candidates);
     int open = 0;
@@ -115,7 +120,91 @@ TEST_F(Rerank, RanksTheCandidatesAsThePaperDoes) {
     EXPECT_GT(open, 0);
 }
 
-TEST_F(Rerank, GivesNothingForEmptyLists) {
+/// A table whose offsets and scores have few values, so that ties abound.
+NormTable coarse_table(idx_t size) {
+    std::mt19937 random(7);
+    std::vector<float> offsets(size);
+    std::vector<idx_t> active;
+    for (idx_t i = 0; i < size; i++) {
+        offsets[i] = static_cast<float>(random() % 5) / 4;
+        if (random() % 2) active.push_back(100 + i);
+    }
+    for (idx_t& item : active) item -= 100;
+    BankColumn column;
+    column.normalization = {Method::dis, 20, 1};
+    column.offsets = offsets;
+    column.activation = ActivationSet(size, active);
+    return {1, Metric::inner_product, 100 + size, 100, 100 + size, 0, {column}};
+}
+
+TEST_P(Rerank, SelectsFromListsOfAnyLengthAndManyTies) {
+    const NormTable coarse = coarse_table(9000);
+    const auto coarse_bound = engine->bind_table(coarse);
+    const BankColumn& column = coarse.columns[0];
+    std::mt19937 random(8);
+    for (const idx_t candidates :
+         {1, 2, 31, 32, 127, 128, 129, 1000, 1024, 1025, 4096, 4097, 9000}) {
+        for (const idx_t k : {1, 3, 64, 2048}) {
+            if (k > 2 * candidates) continue;
+            constexpr idx_t lists = 3;
+            scores.clear();
+            labels.clear();
+            std::vector<idx_t> order(9000);
+            for (idx_t i = 0; i < lists; i++) {
+                std::iota(order.begin(), order.end(), 100);
+                std::shuffle(order.begin(), order.end(), random);
+                for (idx_t j = 0; j < candidates; j++) {
+                    labels.push_back(random() % 9 == 0 ? -1 : order[j]);
+                    scores.push_back(static_cast<float>(random() % 9) / 8);
+                }
+            }
+            got_scores.assign(lists * k, 0);
+            got_labels.assign(lists * k, 0);
+            engine->rerank(*coarse_bound, Method::dis,
+                           {lists, candidates, scores.data(), labels.data()}, k,
+                           {got_scores.data(), got_labels.data()});
+            for (idx_t i = 0; i < lists; i++) {
+                SCOPED_TRACE(testing::Message() << candidates << " candidates, "
+                                                << k << " answers, list " << i);
+                using Item = std::pair<float, idx_t>;  // -score, label
+                std::vector<Item> right;
+                for (idx_t j = i * candidates; j < (i + 1) * candidates; j++) {
+                    if (labels[j] >= 0) {
+                        right.emplace_back(-scores[j], labels[j]);
+                    }
+                }
+                std::sort(right.begin(), right.end());
+                if (!right.empty() &&
+                    column.activation.contains(right[0].second - 100)) {
+                    for (Item& item : right) {
+                        item.first += column.offsets[item.second - 100];
+                    }
+                    std::sort(right.begin(), right.end());
+                }
+                for (idx_t j = 0; j < k; j++) {
+                    const bool held = j < static_cast<idx_t>(right.size());
+                    ASSERT_EQ(got_labels[i * k + j],
+                              held ? right[j].second : -1);
+                    ASSERT_EQ(got_scores[i * k + j],
+                              held ? -right[j].first : -INFINITY);
+                }
+            }
+        }
+    }
+}
+
+TEST_P(Rerank, TakesAnItemListedTwice) {
+    labels = {5, 5, 5, 7};
+    scores = {0.5F, 0.5F, 0.5F, 0.25F};
+    got_scores.assign(2, 0);
+    got_labels.assign(2, 0);
+    engine->rerank(*bound, Method::none, {1, 4, scores.data(), labels.data()},
+                   2, {got_scores.data(), got_labels.data()});
+    EXPECT_EQ(got_labels, (std::vector<idx_t>{5, 5}));
+    EXPECT_EQ(got_scores, (std::vector<float>{0.5F, 0.5F}));
+}
+
+TEST_P(Rerank, GivesNothingForEmptyLists) {
     labels.assign(nq * 3, -1);
     scores.assign(nq * 3, NAN);  // not looked at
     run(Method::dis, 3, 2);
@@ -124,7 +213,7 @@ TEST_F(Rerank, GivesNothingForEmptyLists) {
     for (const idx_t label : got_labels) EXPECT_EQ(label, -1);
 }
 
-TEST_F(Rerank, RefusesLabelsOutsideTheTableAndScoresThatAreNone) {
+TEST_P(Rerank, RefusesLabelsOutsideTheTableAndScoresThatAreNone) {
     labels.assign(nq * 3, 0);
     scores.assign(nq * 3, 0.5F);
     for (const idx_t bad : {idx_t{-2}, items, idx_t{1} << 60}) {

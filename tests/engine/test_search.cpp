@@ -8,16 +8,20 @@
 #include <limits>
 
 #include "faiss_qbnorm/core/error.h"
-#include "faiss_qbnorm/cpu/engine_cpu.h"
 #include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/io/vector_file.h"
 #include "tests/data.h"
+#include "tests/engine/engines.h"
 #include "tests/oracle.h"
 #include "tests/temporary_folder.h"
 
 namespace {
 
 using namespace faiss_qbnorm;
+using engines::Cut;
+
+class ExactSearch : public engines::OnEveryEngine {};
+QBNORM_ON_EVERY_ENGINE(ExactSearch);
 
 struct Case {
     Metric metric;
@@ -52,6 +56,20 @@ Found search(const Engine& engine, const Case& c, const NormTable& table,
     return found;
 }
 
+/// Scores by the table's own offsets and bits, which test_fit.cpp holds to the
+/// paper: what is left to search is exact.
+oracle::Row scores_of(const oracle::Reference& reference,
+                      const NormTable& table, Method method, idx_t query) {
+    const BankColumn& column = table.columns[0];
+    const oracle::Row offsets(column.offsets.begin(), column.offsets.end());
+    std::set<idx_t> activation;
+    for (idx_t i = 0; i < table.size(); i++) {
+        if (column.activation.contains(i)) activation.insert(i);
+    }
+    return oracle::method_scores(method, reference.raw[query], offsets,
+                                 activation);
+}
+
 void expect_right(const Engine& engine, const Case& c, idx_t k,
                   double tolerance) {
     const NormTable table = table_of(engine, c);
@@ -65,7 +83,7 @@ void expect_right(const Engine& engine, const Case& c, idx_t k,
                          << name_of(method) << " " << name_of(c.metric)
                          << ", gallery " << c.gallery.rows << " x "
                          << c.gallery.d << ", k " << k << ", query " << i);
-            oracle::expect_ranking(reference.scores(method, i), k,
+            oracle::expect_ranking(scores_of(reference, table, method, i), k,
                                    &found.scores[i * k], &found.labels[i * k],
                                    tolerance);
         }
@@ -74,27 +92,28 @@ void expect_right(const Engine& engine, const Case& c, idx_t k,
 
 constexpr Metric metrics[] = {Metric::inner_product, Metric::l2};
 
-TEST(ExactSearch, RanksAsThePaperDoes) {
-    const auto engine = make_engine_cpu({16, 32, 8, 64});
+TEST_P(ExactSearch, RanksAsThePaperDoes) {
+    const auto engine = make(Cut::small);
     for (const Metric metric : metrics) {
-        for (const float beta : {0.5F, 20.0F, 1000.0F}) {
+        for (const float beta : engines::Edges().betas) {
             const Case c{metric,
                          testdata::unit(403, 20, 1),
                          testdata::unit(101, 20, 2),
                          testdata::unit(150, 20, 3),
                          {Method::dis, beta, 2}};
-            for (const idx_t k : {1, 10, 100, 403, 500}) {
+            for (const idx_t k : {1, 10, 100, 500}) {
                 expect_right(*engine, c, k, 2e-6);
             }
         }
     }
 }
 
-TEST(ExactSearch, WorksAtTheEdges) {
-    const auto engine = make_engine_cpu();
+TEST_P(ExactSearch, WorksAtTheEdges) {
+    const engines::Edges edges;
+    const auto engine = make();
     for (const Metric metric : metrics) {
-        for (const idx_t items : {1, 2, 2048, 2049}) {
-            for (const idx_t nq : {1, 64, 65}) {
+        for (const idx_t items : edges.items) {
+            for (const idx_t nq : edges.queries) {
                 const Case c{metric,
                              testdata::unit(items, 7, 1),
                              testdata::unit(nq, 7, 2),
@@ -106,8 +125,8 @@ TEST(ExactSearch, WorksAtTheEdges) {
     }
 }
 
-TEST(ExactSearch, StandsLargeAndUnevenNorms) {
-    const auto engine = make_engine_cpu({16, 32, 8, 64});
+TEST_P(ExactSearch, StandsLargeAndUnevenNorms) {
+    const auto engine = make(Cut::small);
     for (const Metric metric : metrics) {
         Case c{metric,
                testdata::gaussian(300, 16, 1),
@@ -121,7 +140,7 @@ TEST(ExactSearch, StandsLargeAndUnevenNorms) {
     }
 }
 
-TEST(ExactSearch, SurvivesProductsThatOverflowOnTheWay) {
+TEST_P(ExactSearch, SurvivesProductsThatOverflowOnTheWay) {
     // The first item scores 0, but sgemm's partial sums run to -infinity.
     constexpr float x = 1.7e19F;
     Case c{Metric::inner_product,
@@ -131,20 +150,20 @@ TEST(ExactSearch, SurvivesProductsThatOverflowOnTheWay) {
            {}};
     for (int j = 0; j < 16; j++) c.gallery.data[j] = j < 8 ? -x : x;
     c.gallery.data[16] = -1;
-    const auto engine = make_engine_cpu();
+    const auto engine = make();
     const Found found =
         search(*engine, c, table_of(*engine, c), Method::none, 1);
     EXPECT_EQ(found.labels[0], 0);
     EXPECT_EQ(found.scores[0], 0);
 }
 
-TEST(ExactSearch, RefusesADamagedTable) {
+TEST_P(ExactSearch, RefusesADamagedTable) {
     const Case c{Metric::inner_product,
                  testdata::unit(50, 8, 1),
                  testdata::unit(4, 8, 2),
                  testdata::unit(10, 8, 3),
                  {}};
-    const auto engine = make_engine_cpu();
+    const auto engine = make();
     NormTable table = table_of(*engine, c);
     const auto good = table.columns[0].offsets;
     std::vector<float> offsets(good.begin(), good.end());
@@ -158,7 +177,7 @@ TEST(ExactSearch, RefusesADamagedTable) {
                         "arrays are not of its size");
 }
 
-TEST(ExactSearch, RanksTiesByLabel) {
+TEST_P(ExactSearch, RanksTiesByLabel) {
     // Each vector forty times over, against tiles of eight.
     const Matrix few = testdata::unit(5, 12, 4);
     Case c{Metric::inner_product,
@@ -171,14 +190,15 @@ TEST(ExactSearch, RanksTiesByLabel) {
         const float* row = few.view().row(i % 5);
         c.gallery.data.insert(c.gallery.data.end(), row, row + 12);
     }
-    const auto engine = make_engine_cpu({8, 8, 4, 8});
+    const auto engine = make(Cut::small);
     const NormTable table = table_of(*engine, c);
     const oracle::Reference reference(c.metric, c.gallery.view(),
                                       c.queries.view(), c.bank.view(), 20, 1);
     for (const Method method : {Method::none, Method::is, Method::dis}) {
         const Found found = search(*engine, c, table, method, 50);
         for (idx_t i = 0; i < 9; i++) {
-            const auto order = oracle::ranking(reference.scores(method, i));
+            const auto order =
+                oracle::ranking(scores_of(reference, table, method, i));
             for (idx_t j = 0; j < 50; j++) {
                 EXPECT_EQ(found.labels[i * 50 + j], order[j]);
             }
@@ -186,17 +206,17 @@ TEST(ExactSearch, RanksTiesByLabel) {
     }
 }
 
-TEST(ExactSearch, DependsOnNeitherTilesThreadsNorBatch) {
+TEST_P(ExactSearch, DependsOnNeitherTilesThreadsNorBatch) {
     const Case c{Metric::inner_product,
                  testdata::unit(3001, 33, 1),
                  testdata::unit(130, 33, 2),
                  testdata::unit(300, 33, 3),
                  {}};
-    const auto engine = make_engine_cpu();
+    const auto engine = make();
     const NormTable table = table_of(*engine, c);
     const Found expected = search(*engine, c, table, Method::dis, 25);
 
-    const auto small = make_engine_cpu({8, 8, 3, 17});
+    const auto small = make(Cut::small);
     EXPECT_EQ(search(*small, c, table, Method::dis, 25), expected);
 
     const int before = omp_get_max_threads();
@@ -218,16 +238,16 @@ TEST(ExactSearch, DependsOnNeitherTilesThreadsNorBatch) {
     }
 }
 
-TEST(ExactSearch, ReadsAGalleryInBlocks) {
+TEST_P(ExactSearch, ReadsAGalleryInBlocks) {
     Case c{Metric::inner_product,
            VectorFile(testdata::real("coco-clip/image.npy"), true).read(),
            VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
            VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
            {}};
-    const auto engine = make_engine_cpu();
+    const auto engine = make();
     const NormTable table = table_of(*engine, c);
     const Found expected = search(*engine, c, table, Method::dis, 10);
-    for (const idx_t block : {1, 77, 499}) {
+    for (const idx_t block : engines::Edges().blocks) {
         Found found(c.queries.rows, 10);
         const VectorFile file(testdata::real("coco-clip/image.npy"), true,
                               block);
@@ -238,8 +258,8 @@ TEST(ExactSearch, ReadsAGalleryInBlocks) {
     expect_right(*engine, c, 10, 2e-6);
 }
 
-TEST(ExactSearch, RefusesBadInput) {
-    const auto engine = make_engine_cpu();
+TEST_P(ExactSearch, RefusesBadInput) {
+    const auto engine = make();
     Case c{Metric::inner_product,
            testdata::unit(50, 8, 1),
            testdata::unit(4, 8, 2),

@@ -165,11 +165,11 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
             const NormTable& t) const override {
             return cpu->bind_table(t);
         }
-        void probe(const BoundBank& b, const GalleryBlock& g,
-                   const Normalization& n, float* offsets,
-                   TopLists& winners) const override {
+        std::unique_ptr<Probe> begin_probe(
+            const BoundBank& b, const Normalization& n,
+            const ProbeResults& results) const override {
             probes++;
-            cpu->probe(b, g, n, offsets, winners);
+            return cpu->begin_probe(b, n, results);
         }
         void scan(const BoundGallery& g, const BoundTable* t,
                   const MatrixView& q, ScanState& s) const override {

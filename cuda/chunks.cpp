@@ -1,0 +1,84 @@
+#include "cuda/chunks.h"
+
+#include <algorithm>
+
+#include "cuda/launch.h"
+
+namespace faiss_qbnorm::cuda {
+
+void prepare_chunk(Chunk& chunk, Metric metric, int d, bool fp16,
+                   idx_t multiple, const float* center, cudaStream_t stream) {
+    Operand& operand = chunk.operand;
+    operand.side = Operand::Side::gallery;
+    operand.fp16 = fp16;
+    operand.l2 = metric == Metric::l2;
+    operand.rows = chunk.rows;
+    operand.padded_rows = round_up(chunk.rows, multiple);
+    operand.d = d;
+    prepare(operand, chunk.raw, center, stream);
+}
+
+ChunkPipeline::ChunkPipeline(int device, idx_t chunk_rows, idx_t multiple,
+                             int d, Work work)
+    : device_(device),
+      chunk_rows_(chunk_rows),
+      multiple_(multiple),
+      d_(d),
+      work_(std::move(work)) {}
+
+void ChunkPipeline::add(const GalleryBlock& block) {
+    for (idx_t begin = 0; begin < block.vectors.rows;) {
+        Half& half = halves_[turn_];
+        Chunk& chunk = half.chunk;
+        float* staged = half.staged.reserve(chunk_rows_ * d_);
+        const idx_t n =
+            std::min(chunk_rows_ - chunk.rows, block.vectors.rows - begin);
+        parallel_copy(staged + chunk.rows * d_, block.vectors.row(begin),
+                      n * d_ * static_cast<idx_t>(sizeof(float)));
+        for (idx_t i = begin; i < begin + n; i++) {
+            half.labels.push_back(block.label(i));
+            half.contiguous = half.contiguous &&
+                              half.labels.back() ==
+                                  half.labels.front() +
+                                      static_cast<idx_t>(half.labels.size()) -
+                                      1;
+        }
+        chunk.rows += n;
+        begin += n;
+        if (chunk.rows == chunk_rows_) send();
+    }
+}
+
+void ChunkPipeline::send() {
+    const DeviceScope scope(device_);
+    Half& half = halves_[turn_];
+    Chunk& chunk = half.chunk;
+    chunk.first_label = half.labels.front();
+    chunk.labels = half.contiguous ? nullptr : half.labels.data();
+    const idx_t size = chunk.rows * d_;
+    const idx_t padded = round_up(chunk.rows, multiple_) * d_;
+    float* raw = chunk.own.reserve(padded);
+    chunk.raw = raw;
+    to_device(raw, half.staged.data(), size, copies_);
+    clear(raw + size, padded - size, copies_);
+    half.sent.record(copies_);
+    if (running_.valid()) running_.get();
+    running_ = std::async(std::launch::async, [this, &half] {
+        const DeviceScope worker_scope(device_);
+        half.sent.wait();
+        work_(half.chunk);
+    });
+    turn_ = 1 - turn_;
+    // Its work was waited for above.
+    Half& next = halves_[turn_];
+    next.chunk.rows = 0;
+    next.labels.clear();
+    next.contiguous = true;
+}
+
+void ChunkPipeline::finish() {
+    if (halves_[turn_].chunk.rows > 0) send();
+    if (running_.valid()) running_.get();
+}
+
+}  // namespace faiss_qbnorm::cuda

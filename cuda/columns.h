@@ -1,0 +1,28 @@
+#pragma once
+
+#include <vector>
+
+#include "cuda/operand.h"
+#include "cuda/upload.h"
+
+namespace faiss_qbnorm::cuda {
+
+/// A bank or a batch of queries on the device: the columns of tiles.
+struct Columns {
+    DeviceArray<float> raw;     ///< as they came, for exact scores
+    DeviceArray<float> center;  ///< taken from both sides; empty for none
+    Operand operand;
+    std::vector<float> norms;   ///< of the operand's rows
+    std::vector<float> errors;  ///< |row - what the operand makes of it|
+};
+
+/// Whether all norms are within 1 % of 1.
+bool has_unit_norms(const MatrixView& rows);
+
+/// Uploads and prepares `rows`, padded to a multiple of `multiple` rows, less
+/// `center` (empty for none).
+Columns make_columns(Metric metric, const MatrixView& rows,
+                     const std::vector<float>& center, bool fp16,
+                     idx_t multiple, Upload& upload, cudaStream_t stream);
+
+}  // namespace faiss_qbnorm::cuda

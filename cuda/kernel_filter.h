@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+
+#include "cuda/scores.h"
+#include "faiss_qbnorm/core/types.h"
+
+namespace faiss_qbnorm::cuda {
+
+/// An item that may belong to a query's best, with its score in the tile.
+struct Slot {
+    float score;
+    std::uint32_t row;
+};
+
+/// The queries' shortlists: per query a threshold and room for `capacity`
+/// slots. `counts` goes on counting where the room ends.
+struct ShortlistView {
+    float* thresholds;
+    unsigned* counts;
+    Slot* slots;
+    unsigned capacity;
+
+    /// The lists from query `query` on.
+    ShortlistView from(idx_t query) const {
+        return {thresholds + query, counts + query, slots + query * capacity,
+                capacity};
+    }
+
+    __device__ void append(int query, float score, idx_t row) const {
+        const unsigned place = atomicAdd(&counts[query], 1U);
+        if (place < capacity) {
+            slots[std::int64_t{query} * capacity + place] = {
+                score, static_cast<std::uint32_t>(row)};
+        }
+    }
+};
+
+/// Appends those of a thread's scores that reach their thresholds. NaN does.
+__device__ inline void keep_best(const ShortlistView& list,
+                                 const float (&scores)[vector_size],
+                                 const float (&thresholds)[vector_size],
+                                 int column, int queries, idx_t row) {
+    bool any = false;
+#pragma unroll
+    for (int i = 0; i < vector_size; i++) any |= !(scores[i] < thresholds[i]);
+    if (!any) return;
+#pragma unroll
+    for (int i = 0; i < vector_size; i++) {
+        if (!(scores[i] < thresholds[i]) && column + i < queries) {
+            list.append(column + i, scores[i], row);
+        }
+    }
+}
+
+constexpr int filter_threads = 256;
+constexpr int filter_rows = 32;  ///< that a thread walks
+
+template <class Score>
+struct FilterArguments {
+    const Score* scores;  ///< rows x columns
+    idx_t first;          ///< tile row r is gallery row (first + r) * stride
+    idx_t rows;
+    idx_t stride;
+    int columns;          ///< of the tile, a multiple of vector_size
+    int queries;          ///< columns that are queries, from column 0
+    const float* weight;  ///< of gallery rows
+    const float* bias;
+    const float* query_bias;  ///< of columns
+    float scale;              ///< of the queries
+    const float* offsets;     ///< of gallery rows; nullptr for raw scores only
+    ShortlistView raw;
+    ShortlistView normalised;
+    int groups;  ///< threads side by side: a power of two up to 32
+};
+
+/// A tile of scores -> the shortlists. A thread keeps eight columns' thresholds
+/// and walks down the rows.
+template <class Score, bool Normalised>
+__global__ void __launch_bounds__(filter_threads)
+    kernel_filter(FilterArguments<Score> a) {
+    const int thread = static_cast<int>(threadIdx.x);
+    const int column =
+        (static_cast<int>(blockIdx.x) * a.groups + thread % a.groups) *
+        vector_size;
+    if (column >= a.columns) return;
+    float query_bias[vector_size];
+    float raw[vector_size];
+    float normalised[vector_size];
+    load_vector(a.query_bias + column, query_bias);
+    load_vector(a.raw.thresholds + column, raw);
+    if (Normalised) load_vector(a.normalised.thresholds + column, normalised);
+
+    const int step = filter_threads / a.groups;
+    const idx_t begin = idx_t{blockIdx.y} * step * filter_rows;
+    const idx_t end = begin + step * filter_rows;
+#pragma unroll 4
+    for (idx_t r = begin + thread / a.groups; r < end; r += step) {
+        if (r >= a.rows) break;
+        const idx_t row = (a.first + r) * a.stride;
+        const float weight = a.weight[row] * a.scale;
+        const float bias = a.bias[row];
+        float scores[vector_size];
+        load_vector(a.scores + r * a.columns + column, scores);
+#pragma unroll
+        for (int i = 0; i < vector_size; i++) {
+            scores[i] = fmaf(scores[i], weight, query_bias[i]) + bias;
+        }
+        keep_best(a.raw, scores, raw, column, a.queries, row);
+        if (!Normalised) continue;
+        const float offset = a.offsets[row];
+#pragma unroll
+        for (int i = 0; i < vector_size; i++) scores[i] -= offset;
+        keep_best(a.normalised, scores, normalised, column, a.queries, row);
+    }
+}
+
+}  // namespace faiss_qbnorm::cuda
