@@ -41,20 +41,27 @@ __device__ inline void keep_best(const ShortlistView& list,
                                  const float (&scores)[vector_size],
                                  const float (&thresholds)[vector_size],
                                  int column, int queries, idx_t row) {
-    bool any = false;
-#pragma unroll
-    for (int i = 0; i < vector_size; i++) any |= !(scores[i] < thresholds[i]);
-    if (!any) return;
+    unsigned reached = 0;
 #pragma unroll
     for (int i = 0; i < vector_size; i++) {
-        if (!(scores[i] < thresholds[i]) && column + i < queries) {
-            list.append(column + i, scores[i], row);
-        }
+        reached |= !(scores[i] < thresholds[i]) ? 1U << i : 0U;
+    }
+    // Rare, so it may be slow: one at a time keeps registers for the rest.
+    while (reached != 0) {
+        const int i = __ffs(static_cast<int>(reached)) - 1;
+        reached &= reached - 1;
+        float score = scores[0];
+#pragma unroll
+        for (int j = 1; j < vector_size; j++)
+            score = i == j ? scores[j] : score;
+        if (column + i < queries) list.append(column + i, score, row);
     }
 }
 
 constexpr int filter_threads = 256;
 constexpr int filter_rows = 32;  ///< that a thread walks
+template <class Score>  /// rows whose scores a thread loads before their use
+constexpr int rows_ahead = 8 / sizeof(Score);
 
 template <class Score>
 struct FilterArguments {
@@ -77,7 +84,7 @@ struct FilterArguments {
 /// A tile of scores -> the shortlists. A thread keeps eight columns' thresholds
 /// and walks down the rows.
 template <class Score, bool Normalised>
-__global__ void __launch_bounds__(filter_threads)
+__global__ void __launch_bounds__(filter_threads, 2)
     kernel_filter(FilterArguments<Score> a) {
     const int thread = static_cast<int>(threadIdx.x);
     const int column =
@@ -91,27 +98,45 @@ __global__ void __launch_bounds__(filter_threads)
     load_vector(a.raw.thresholds + column, raw);
     if (Normalised) load_vector(a.normalised.thresholds + column, normalised);
 
+    constexpr int ahead = rows_ahead<Score>;
     const int step = filter_threads / a.groups;
     const idx_t begin = idx_t{blockIdx.y} * step * filter_rows;
-    const idx_t end = begin + step * filter_rows;
-#pragma unroll 4
-    for (idx_t r = begin + thread / a.groups; r < end; r += step) {
-        if (r >= a.rows) break;
-        const idx_t row = (a.first + r) * a.stride;
-        const float weight = a.weight[row] * a.scale;
-        const float bias = a.bias[row];
-        float scores[vector_size];
-        load_vector(a.scores + r * a.columns + column, scores);
+    const idx_t end = min(begin + step * filter_rows, a.rows);
+    for (idx_t first = begin + thread / a.groups; first < end;
+         first += step * ahead) {
+        // All loads first: appending could otherwise change what comes next.
+        Packed<Score> packed[ahead];
+        float weight[ahead];
+        float bias[ahead];
+        float offset[ahead];
 #pragma unroll
-        for (int i = 0; i < vector_size; i++) {
-            scores[i] = fmaf(scores[i], weight, query_bias[i]) + bias;
+        for (int i = 0; i < ahead; i++) {
+            const idx_t r = min(first + i * step, a.rows - 1);
+            const idx_t row = (a.first + r) * a.stride;
+            packed[i].load(a.scores + r * a.columns + column);
+            weight[i] = a.weight[row] * a.scale;
+            bias[i] = a.bias[row];
+            if (Normalised) offset[i] = a.offsets[row];
         }
-        keep_best(a.raw, scores, raw, column, a.queries, row);
-        if (!Normalised) continue;
-        const float offset = a.offsets[row];
 #pragma unroll
-        for (int i = 0; i < vector_size; i++) scores[i] -= offset;
-        keep_best(a.normalised, scores, normalised, column, a.queries, row);
+        for (int i = 0; i < ahead; i++) {
+            const idx_t r = first + i * step;
+            if (r >= end) break;
+            const idx_t row = (a.first + r) * a.stride;
+            float scores[vector_size];
+            unpack(packed[i], scores);
+#pragma unroll
+            for (int j = 0; j < vector_size; j++) {
+                scores[j] = fmaf(scores[j], weight[i], query_bias[j]) + bias[i];
+            }
+            keep_best(a.raw, scores, raw, column, a.queries, row);
+            if (Normalised) {
+#pragma unroll
+                for (int j = 0; j < vector_size; j++) scores[j] -= offset[i];
+                keep_best(a.normalised, scores, normalised, column, a.queries,
+                          row);
+            }
+        }
     }
 }
 

@@ -7,7 +7,7 @@ namespace faiss_qbnorm::cuda {
 
 constexpr int fold_warps = 8;
 constexpr int fold_threads = fold_warps * warp_size;
-constexpr int fold_rows = 16;  ///< gallery items of a block, in registers
+constexpr int fold_rows = 8;  ///< gallery items of a block, in registers
 constexpr int fold_columns = warp_size * vector_size;  ///< of a warp's step
 
 template <class Score>
@@ -46,7 +46,7 @@ __device__ inline float fast_exp2(float x) {
 /// bank query's shortlist, while the tile is in the registers. A warp takes
 /// fold_rows items and 256 columns at a time.
 template <class Score, bool Filter>
-__global__ void __launch_bounds__(fold_threads)
+__global__ void __launch_bounds__(fold_threads, 2)
     kernel_fold(FoldArguments<Score> a) {
     const idx_t begin = idx_t{blockIdx.x} * fold_rows;
     float largest[fold_rows];
@@ -63,18 +63,25 @@ __global__ void __launch_bounds__(fold_threads)
         float thresholds[vector_size];
         load_vector(a.query_bias + column, query_bias);
         if (Filter) load_vector(a.list.thresholds + column, thresholds);
+        // All loads first: appending could otherwise change what comes next.
+        Packed<Score> packed[fold_rows];
+        float weight[fold_rows];
+        float bias[fold_rows];
 #pragma unroll
         for (int r = 0; r < fold_rows; r++) {
-            if (begin + r >= a.rows) break;
-            const idx_t row = a.first + begin + r;
-            const float weight = a.weight[row] * a.scale;
-            const float bias = a.bias[row];
+            const idx_t row = min(begin + r, a.rows - 1);
+            packed[r].load(a.scores + row * a.columns + column);
+            weight[r] = a.weight[a.first + row] * a.scale;
+            bias[r] = a.bias[a.first + row];
+        }
+#pragma unroll
+        for (int r = 0; r < fold_rows; r++) {
             float s[vector_size];
-            load_vector(a.scores + (begin + r) * a.columns + column, s);
+            unpack(packed[r], s);
             float most = -HUGE_VALF;
 #pragma unroll
             for (int i = 0; i < vector_size; i++) {
-                s[i] = fmaf(s[i], weight, query_bias[i]) + bias;
+                s[i] = fmaf(s[i], weight[r], query_bias[i]) + bias[r];
                 most = fmaxf(most, s[i]);
             }
             most = warp_max(most);
@@ -86,8 +93,9 @@ __global__ void __launch_bounds__(fold_threads)
             for (int i = 0; i < vector_size; i++) {
                 sum[r] += fast_exp2((s[i] - largest[r]) * a.rate);
             }
-            if (Filter) {
-                keep_best(a.list, s, thresholds, column, a.queries, row);
+            if (Filter && begin + r < a.rows) {
+                keep_best(a.list, s, thresholds, column, a.queries,
+                          a.first + begin + r);
             }
         }
     }
