@@ -12,7 +12,8 @@ usage() {
 ./setup.sh demo   install what is missing, build, and show on real data what
                   IndexQBNorm does to a FAISS index
 ./setup.sh test   install what is missing, build, and run the tests, once as
-                  released and once under AddressSanitizer and UBSan
+                  released and once under AddressSanitizer and UBSan; where
+                  nvcc is found, also with the CUDA engine
 
 Both install Debian packages (${packages[*]})
 and build under build/. Neither needs a GPU.
@@ -59,7 +60,19 @@ run_tests() {
     grep -vE '^ +Start +[0-9]+:|  Passed  ' "$log" >&2
     exit 1
   fi
-  grep -E 'Skipped|Not Run|tests passed|Total Test time' "$log"
+  grep -E 'tests passed|Total Test time' "$log"
+  local on_gpu others
+  on_gpu=$(grep -cE '/cuda_.*Skipped' "$log" || true)
+  [ "$on_gpu" -eq 0 ] ||
+    echo "skipped: $on_gpu tests of the CUDA engine, which found no device"
+  others=$(grep -E 'Skipped|Not Run' "$log" | grep -v '/cuda_' || true)
+  [ -z "$others" ] || echo "$others"
+}
+
+# Where CUDA's compiler is found, the CUDA engine is built and tested too.
+has_nvcc() {
+  export PATH=$PATH:/usr/local/cuda/bin
+  command -v nvcc >/dev/null
 }
 
 case "${1-}" in
@@ -70,7 +83,13 @@ case "${1-}" in
     ;;
   test)
     install_packages
-    for preset in release asan; do
+    presets=(release asan)
+    if has_nvcc; then
+      presets+=(cuda)
+    else
+      echo "no nvcc found: the CUDA engine runs on the CPU only, in its tests"
+    fi
+    for preset in "${presets[@]}"; do
       build "$preset"
       run_tests "$preset"
     done

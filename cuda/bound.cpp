@@ -62,7 +62,8 @@ void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
 }
 
 CudaTable::CudaTable(Context& context, const NormTable& table)
-    : column(column_of(table, Bank::querybank)),
+    : device(context.device),
+      column(column_of(table, Bank::querybank)),
       begin(table.begin),
       end(table.end) {
     faiss_qbnorm::check(table);

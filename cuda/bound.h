@@ -46,6 +46,7 @@ void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
                       int d, cudaStream_t stream);
 
 struct CudaTable : BoundTable {
+    int device;
     BankColumn column;  ///< keeps the host's arrays
     idx_t begin;
     idx_t end;

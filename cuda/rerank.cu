@@ -158,6 +158,11 @@ void cuda_rerank(Context& context, const CudaTable& table, Method method,
 
 }  // namespace cuda
 
+int device_of(const BoundTable& table) {
+    const auto* mine = dynamic_cast<const cuda::CudaTable*>(&table);
+    return mine ? mine->device : -1;
+}
+
 void rerank_on_device(const BoundTable& table, Metric metric, Method method,
                       const DeviceLists& lists, CUstream_st* stream) {
     const auto* mine = dynamic_cast<const cuda::CudaTable*>(&table);

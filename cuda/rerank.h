@@ -25,6 +25,9 @@ struct DeviceLists {
     unsigned long long* first_bad = nullptr;
 };
 
+/// The device that a table was bound to; -1 for another engine's table.
+int device_of(const BoundTable& table);
+
 /// Reranks on the caller's stream and returns at once. `table` comes from an
 /// engine called "cuda" and must live until the stream is done; its device must
 /// be the current one. k is at most 2048, or as many as the candidates where

@@ -47,6 +47,13 @@ std::vector<std::string> engine_names() {
 #endif
 }
 
+bool is_engine_name(std::string_view name) {
+#ifdef QBNORM_CUDA
+    if (device_of(name) >= 0) return true;
+#endif
+    return name == "cpu";
+}
+
 std::unique_ptr<Engine> make_engine(std::string_view name,
                                     Precision precision) {
     if (name.empty()) {

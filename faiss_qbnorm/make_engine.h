@@ -12,6 +12,9 @@ namespace faiss_qbnorm {
 /// The engines of this build.
 std::vector<std::string> engine_names();
 
+/// Whether make_engine knows the name; a device that it names may be missing.
+bool is_engine_name(std::string_view name);
+
 /// The engine called `name`: "cpu", or "cuda" on the first device, "cuda:1" on
 /// the second, and so on. An empty name means the environment's QBNORM_ENGINE
 /// or, where that is unset or empty, the first of engine_names. A name that is

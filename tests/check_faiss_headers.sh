@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Compiles (syntax only) what includes FAISS against the headers of a FAISS
-# checkout: tests/check_faiss_headers.sh FAISS_CHECKOUT
+# checkout: tests/check_faiss_headers.sh FAISS_CHECKOUT. What includes its GPU
+# indexes, only where CUDA's headers are found beside nvcc.
 set -euo pipefail
 checkout=$(realpath "$1")
 cd "$(dirname "$0")/.."
@@ -16,8 +17,10 @@ done
 sed "$script" faiss_qbnorm/faiss/built_against.h.in \
   >"$generated/faiss_qbnorm/faiss/built_against.h"
 
+cuda=$(dirname "$(command -v nvcc || echo /none/none)")/../include
 for source in faiss_qbnorm/IndexQBNorm*.cpp faiss_qbnorm/faiss/*.cpp \
   faiss_qbnorm/cli/search.cpp; do
+  [[ $source != */gpu_candidates.cpp || -d $cuda ]] || continue
   g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror \
-    -I. -I"$generated" -isystem "$checkout" "$source"
+    -I. -I"$generated" -isystem "$checkout" -isystem "$cuda" "$source"
 done

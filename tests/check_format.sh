@@ -4,5 +4,5 @@
 set -euo pipefail
 cd "$1"
 clang-format --version 2>/dev/null | grep -q 'version 14\.' || exit 77
-find faiss_qbnorm tests bench -name '*.h' -o -name '*.cpp' |
+find faiss_qbnorm cuda tests bench -name '*.h' -o -name '*.cpp' -o -name '*.cu' |
   xargs clang-format --dry-run -Werror

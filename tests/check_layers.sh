@@ -1,37 +1,53 @@
 #!/usr/bin/env bash
 # Fails where a file of the library includes one of a layer above its own, or
-# FAISS's headers below the FAISS face. A room may include itself.
+# FAISS's or CUDA's headers outside their rooms. A room may include itself; in
+# cuda/ a prefix is a level (kernel_ > cta_ > warp_), and includes point down.
 set -euo pipefail
 cd "$1"
 
 layer() {
   case "$1" in
-    core/*) echo 0 core ;;
-    gallery.h | engine.h) echo 1 interfaces ;;
-    io/*) echo 2 io ;;
-    cpu/*) echo 2 cpu ;;
-    fit.*) echo 2 fit ;;
-    search.*) echo 2 search ;;
-    eval/*) echo 3 eval ;;
-    make_engine.*) echo 3 make_engine ;;
-    faiss/*) echo 4 faiss ;;
-    IndexQBNorm*) echo 5 index ;;
-    cli/*) echo 6 cli ;;
+    faiss_qbnorm/core/*) echo 0 core ;;
+    faiss_qbnorm/gallery.h | faiss_qbnorm/engine.h) echo 1 interfaces ;;
+    faiss_qbnorm/io/*) echo 2 io ;;
+    faiss_qbnorm/cpu/*) echo 2 cpu ;;
+    cuda/*) echo 2 cuda ;;
+    faiss_qbnorm/fit.*) echo 2 fit ;;
+    faiss_qbnorm/search.*) echo 2 search ;;
+    faiss_qbnorm/eval/*) echo 3 eval ;;
+    faiss_qbnorm/make_engine.*) echo 3 make_engine ;;
+    faiss_qbnorm/faiss/*) echo 4 faiss ;;
+    faiss_qbnorm/IndexQBNorm*) echo 5 index ;;
+    faiss_qbnorm/cli/*) echo 6 cli ;;
     *) echo "$1 is in no layer: name it in tests/check_layers.sh" >&2; exit 1 ;;
   esac
 }
 
 status=0
+wrong() {
+  echo "$1 includes $2"
+  status=1
+}
 while IFS=: read -r file included; do
   read -r from room <<<"$(layer "$file")"
-  if [[ $included == faiss/* ]]; then
-    [ "$from" -ge 4 ] || { echo "$file includes <$included>"; status=1; }
-    continue
-  fi
-  read -r to other <<<"$(layer "${included#faiss_qbnorm/}")"
+  case "$included" in
+    faiss/*)
+      [ "$from" -ge 4 ] || wrong "$file" "<$included>"
+      continue
+      ;;
+    cuda_* | cublas* | cub/*)
+      [ "$room" = cuda ] || wrong "$file" "<$included>"
+      continue
+      ;;
+  esac
+  read -r to other <<<"$(layer "$included")"
   [ "$room" = "$other" ] || [ "$to" -lt "$from" ] ||
-    { echo "$file (layer $from) includes $included (layer $to)"; status=1; }
-done < <(grep -rnoE '#include ["<](faiss_qbnorm|faiss)/[^">]+' . \
-           --include='*.h' --include='*.cpp' |
-         sed -E 's|^\./||; s|:[0-9]+:#include .|:|')
+    wrong "$file (layer $from)" "$included (layer $to)"
+  case "$file $included" in
+    cuda/warp*" "cuda/cta_* | cuda/warp*" "cuda/kernel_* | \
+      cuda/cta_*" "cuda/kernel_*) wrong "$file" "$included" ;;
+  esac
+done < <(grep -rnoE '#include ["<](faiss_qbnorm|faiss|cuda|cuda_[a-z0-9]+\.h|cublas_v2\.h|cub)[^">]*' \
+           faiss_qbnorm cuda --include='*.h' --include='*.cpp' --include='*.cu' |
+         sed -E 's|:[0-9]+:#include .|:|')
 exit $status

@@ -22,6 +22,14 @@ void note_interrupt(int) {
     interrupted = 1;
 }
 
+std::string list(const std::vector<std::string>& names) {
+    std::string result;
+    for (const std::string& name : names) {
+        result += (result.empty() ? "" : ", ") + name;
+    }
+    return result;
+}
+
 std::uint64_t peak_bytes() {
     rusage usage{};
     getrusage(RUSAGE_SELF, &usage);
@@ -36,14 +44,28 @@ Common::Common(CLI::App& command) {
         ->check(CLI::Range(1, 1024));
     command
         .add_option("--engine", engine_name_,
-                    "Engine (default: QBNORM_ENGINE, or the best)")
-        ->check(CLI::IsMember(engine_names()));
+                    list(engine_names()) +
+                        " (default: QBNORM_ENGINE, or the first); a second "
+                        "device is cuda:1")
+        ->check([](const std::string& name) -> std::string {
+            if (is_engine_name(name)) return "";
+            return "'" + name + "' is none of: " + list(engine_names());
+        });
+    command
+        .add_option("--precision", precision_,
+                    "What cuda multiplies in; auto is fp16 for unit vectors. "
+                    "It shows in offsets only")
+        ->check(CLI::IsMember({"auto", "fp32", "fp16"}))
+        ->capture_default_str();
 }
 
 std::unique_ptr<Engine> Common::start() {
     if (!json_path_.empty()) require_writable(json_path_);
     if (threads_ > 0) omp_set_num_threads(threads_);
-    auto engine = make_engine(engine_name_);
+    const Precision precision = precision_ == "fp32"   ? Precision::fp32
+                                : precision_ == "fp16" ? Precision::fp16
+                                                       : Precision::automatic;
+    auto engine = make_engine(engine_name_, precision);
     report["engine"] = engine->name();
     return engine;
 }

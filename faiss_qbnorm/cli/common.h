@@ -53,6 +53,7 @@ class Common {
 
     std::string json_path_;
     std::string engine_name_;
+    std::string precision_ = "auto";
     int threads_ = 0;
 };
 

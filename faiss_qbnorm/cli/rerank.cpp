@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <future>
 
 #include "faiss_qbnorm/cli/answer_files.h"
 #include "faiss_qbnorm/cli/common.h"
@@ -74,45 +75,90 @@ struct Rerank {
                 "; give one distance for each label");
     }
 
+    /// Rows [first, first + n) on their way from file to file.
+    struct Batch {
+        idx_t first = 0;
+        idx_t n = 0;
+        std::vector<float> scores;
+        std::vector<idx_t> labels;
+        std::vector<float> best_scores;
+        std::vector<idx_t> best_labels;
+    };
+
+    // While the engine works on one batch, the next is read and the one before
+    // is written.
     void stream(const Engine& engine, const NormTable& norm_table,
                 const BoundTable& bound, const ArrayFile& label_rows,
                 const ArrayFile& distance_rows, AnswerFiles& files) const {
-        const idx_t candidates = label_rows.d;
-        const idx_t rows = label_rows.rows;
         constexpr idx_t candidates_at_once = idx_t{1} << 22;
-        const idx_t batch = std::max<idx_t>(
-            candidates_at_once / std::max(candidates, answer.k), 1);
-        const Method method =
-            column_of(norm_table, Bank::querybank).normalization.method;
+        const idx_t rows = label_rows.rows;
+        const idx_t step = std::max<idx_t>(
+            candidates_at_once / std::max<idx_t>(label_rows.d, answer.k), 1);
         const auto progress = progress_bar("rerank", rows);
-        std::vector<float> scores(batch * candidates);
-        std::vector<idx_t> batch_labels(batch * candidates);
-        std::vector<float> best_scores(batch * answer.k);
-        std::vector<idx_t> best_labels(batch * answer.k);
-        for (idx_t first = 0; first < rows; first += batch) {
-            const idx_t n = std::min(batch, rows - first);
-            for (idx_t i = 0; i < n; i++) {
-                std::memcpy(&batch_labels[i * candidates],
-                            label_rows.row(first + i), label_rows.stride);
-                std::memcpy(&scores[i * candidates],
-                            distance_rows.row(first + i),
-                            sizeof(float) * candidates);
+        Batch batches[3];
+        const auto read = [&](Batch& batch, idx_t first) {
+            batch.first = first;
+            batch.n = std::min(step, rows - first);
+            read_batch(norm_table.metric, label_rows, distance_rows, batch);
+        };
+        // Declared last: they end before what they use goes.
+        std::future<void> reading;
+        std::future<void> writing;
+        if (rows > 0) read(batches[0], 0);
+        for (idx_t turn = 0; turn * step < rows; turn++) {
+            Batch& batch = batches[turn % 3];
+            if ((turn + 1) * step < rows) {
+                reading = std::async(std::launch::async, read,
+                                     std::ref(batches[(turn + 1) % 3]),
+                                     (turn + 1) * step);
             }
-            if (norm_table.metric == Metric::l2) {
-                for (float& score : scores) score = -score;
-            }
-            const Answers answers{best_scores.data(), best_labels.data()};
-            naming(labels + ", " + distances, [&] {
-                engine.rerank(
-                    bound, method,
-                    {n, candidates, scores.data(), batch_labels.data(), first},
-                    answer.k, answers);
+            rerank_batch(engine, norm_table, bound, batch);
+            if (writing.valid()) writing.get();
+            writing = std::async(std::launch::async, [&files, &batch] {
+                files.append(batch.n, batch.best_scores.data(),
+                             batch.best_labels.data());
             });
-            scores_to_distances(norm_table.metric, n * answer.k, answers.labels,
-                                answers.scores);
-            files.append(n, answers.scores, answers.labels);
-            progress(first + n);
+            if (reading.valid()) reading.get();
+            progress(batch.first + batch.n);
         }
+        if (writing.valid()) writing.get();
+    }
+
+    static void read_batch(Metric metric, const ArrayFile& label_rows,
+                           const ArrayFile& distance_rows, Batch& batch) {
+        const idx_t candidates = label_rows.d;
+        batch.labels.resize(batch.n * candidates);
+        batch.scores.resize(batch.n * candidates);
+        for (idx_t i = 0; i < batch.n; i++) {
+            std::memcpy(&batch.labels[i * candidates],
+                        label_rows.row(batch.first + i), label_rows.stride);
+            std::memcpy(&batch.scores[i * candidates],
+                        distance_rows.row(batch.first + i),
+                        sizeof(float) * candidates);
+        }
+        if (metric == Metric::l2) {
+            for (float& score : batch.scores) score = -score;
+        }
+    }
+
+    void rerank_batch(const Engine& engine, const NormTable& norm_table,
+                      const BoundTable& bound, Batch& batch) const {
+        batch.best_scores.resize(batch.n * answer.k);
+        batch.best_labels.resize(batch.n * answer.k);
+        const Answers answers{batch.best_scores.data(),
+                              batch.best_labels.data()};
+        const idx_t candidates =
+            static_cast<idx_t>(batch.labels.size()) / batch.n;
+        naming(labels + ", " + distances, [&] {
+            engine.rerank(
+                bound,
+                column_of(norm_table, Bank::querybank).normalization.method,
+                {batch.n, candidates, batch.scores.data(), batch.labels.data(),
+                 batch.first},
+                answer.k, answers);
+        });
+        scores_to_distances(norm_table.metric, batch.n * answer.k,
+                            answers.labels, answers.scores);
     }
 };
 

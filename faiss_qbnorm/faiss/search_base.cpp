@@ -11,6 +11,7 @@
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
+#include "faiss_qbnorm/faiss/gpu_candidates.h"
 #include "faiss_qbnorm/faiss/scan_ivf.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/search.h"
@@ -85,12 +86,33 @@ void require_scores(const faiss::Index& index) {
             "cannot be normalised");
 }
 
+/// Where the index's candidates are on the device that holds the table.
+bool rerank_all_on_its_device(const Asked& asked, const SearchPlan& plan,
+                              idx_t candidates, idx_t batch, idx_t k,
+                              const Answers& answers) {
+    if (candidates == 0) return false;
+    for (idx_t first = 0; first < asked.queries.rows; first += batch) {
+        const idx_t last = std::min(first + batch, asked.queries.rows);
+        if (!rerank_on_its_device(
+                asked.index, plan.bound_table, plan.table.metric, plan.method,
+                asked.queries.slice(first, last), candidates, k,
+                {answers.scores + first * k, answers.labels + first * k},
+                asked.params)) {
+            return false;
+        }
+    }
+    return asked.queries.rows > 0;
+}
+
 void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
                        const Answers& answers) {
     const MatrixView& queries = asked.queries;
     require_scores(asked.index);
     const idx_t candidates = candidates_of(asked, plan, k);
     const idx_t batch = query_batch(candidates);
+    if (rerank_all_on_its_device(asked, plan, candidates, batch, k, answers)) {
+        return;
+    }
     std::vector<float> scores;
     std::vector<idx_t> labels;
     for (idx_t first = 0; first < queries.rows; first += batch) {

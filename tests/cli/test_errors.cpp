@@ -139,6 +139,7 @@ TEST_F(Errors, UnknownNamesAreWrongUsage) {
     }
     for (const Command& command : all) {
         expect_usage(command.with("--engine", "nonsense"), "nonsense");
+        expect_usage(command.with("--precision", "fp8"), "fp8");
     }
 }
 

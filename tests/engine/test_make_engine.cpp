@@ -34,6 +34,27 @@ TEST_F(MakeEngine, ReadsTheEnvironment) {
 
 TEST_F(MakeEngine, NeverFallsBackQuietly) {
     EXPECT_THROW_SAYING(make_engine("CPU"), Error, "this build has: cpu");
+    EXPECT_THROW_SAYING(make_engine("cpu", Precision::fp16), Error,
+                        "the cpu engine computes in fp32, not fp16");
+}
+
+TEST_F(MakeEngine, KnowsItsNames) {
+    for (const char* name : {"", "CPU", "cpu:0", "cuda:", "cuda:x", "cuda:-1",
+                             "cuda:1x", "cuda1", "cudas"}) {
+        EXPECT_FALSE(is_engine_name(name)) << name;
+    }
+    for (const std::string& name : engine_names()) {
+        EXPECT_TRUE(is_engine_name(name)) << name;
+    }
+#ifdef QBNORM_TEST_CUDA
+    EXPECT_EQ(engine_names(), (std::vector<std::string>{"cpu", "cuda"}));
+    EXPECT_TRUE(is_engine_name("cuda:12"));
+    EXPECT_THROW_SAYING(make_engine("cuda:9999"), Error, "device");
+#else
+    EXPECT_EQ(engine_names(), std::vector<std::string>{"cpu"});
+    EXPECT_FALSE(is_engine_name("cuda"));
+    EXPECT_THROW_SAYING(make_engine("cuda"), Error, "unknown engine 'cuda'");
+#endif
 }
 
 }  // namespace
