@@ -1,5 +1,7 @@
 #include "cuda/filter.h"
 
+#include <algorithm>
+
 #include "cuda/kernel_filter.h"
 #include "cuda/launch.h"
 
@@ -32,8 +34,8 @@ void start(const Filter& filter, Workspace& work, const Lane& lane,
 
 }  // namespace
 
-void Filter::pass(Workspace& work, idx_t stride) const {
-    sweep(work, gallery, queries, panel, shape, stride, false,
+void Filter::pass(Workspace& work, const RowRange& range) const {
+    sweep(work, gallery, queries, range, panel, shape, false,
           [&](const Lane& lane, const Tile& tile) {
               if (gallery.fp16) {
                   row_offsets ? start<__half, true>(*this, work, lane, tile)
@@ -45,14 +47,26 @@ void Filter::pass(Workspace& work, idx_t stride) const {
           });
 }
 
-void Filter::sample(Workspace& work, idx_t length, idx_t capacity) const {
-    auto strides = sample_strides(gallery.rows, length, capacity);
-    strides.pop_back();  // the whole is the caller's
-    for (const idx_t stride : strides) {
-        pass(work, stride);
-        work.raw.raise(work.stream());
-        if (row_offsets) work.normalised.raise(work.stream());
+void Filter::all(Workspace& work,
+                 const std::function<void(const RowRange&)>& visit) const {
+    for (const idx_t stride : sample_strides(gallery.rows, length, capacity)) {
+        pass(work, {0, gallery.rows, stride});
+        raise(work, true);
     }
+    idx_t begin = 0;
+    for (const idx_t planned : pass_ends(gallery.rows, length, capacity)) {
+        // Whole tiles, but for the last.
+        const idx_t end = std::min(round_up(planned, shape.rows), gallery.rows);
+        if (end == begin) continue;
+        visit({begin, end});
+        if (end < gallery.rows) raise(work, false);
+        begin = end;
+    }
+}
+
+void Filter::raise(Workspace& work, bool is_sample) const {
+    work.raw.raise(is_sample, work.stream());
+    if (row_offsets) work.normalised.raise(is_sample, work.stream());
 }
 
 }  // namespace faiss_qbnorm::cuda

@@ -66,7 +66,7 @@ constexpr int rows_ahead = 8 / sizeof(Score);
 template <class Score>
 struct FilterArguments {
     const Score* scores;  ///< rows x columns
-    idx_t first;          ///< tile row r is gallery row (first + r) * stride
+    idx_t first;          ///< tile row r is gallery row first + r * stride
     idx_t rows;
     idx_t stride;
     int columns;          ///< of the tile, a multiple of vector_size
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(filter_threads, 2)
 #pragma unroll
         for (int i = 0; i < ahead; i++) {
             const idx_t r = min(first + i * step, a.rows - 1);
-            const idx_t row = (a.first + r) * a.stride;
+            const idx_t row = a.first + r * a.stride;
             packed[i].load(a.scores + r * a.columns + column);
             weight[i] = a.weight[row] * a.scale;
             bias[i] = a.bias[row];
@@ -122,7 +122,7 @@ __global__ void __launch_bounds__(filter_threads, 2)
         for (int i = 0; i < ahead; i++) {
             const idx_t r = first + i * step;
             if (r >= end) break;
-            const idx_t row = (a.first + r) * a.stride;
+            const idx_t row = a.first + r * a.stride;
             float scores[vector_size];
             unpack(packed[i], scores);
 #pragma unroll

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <cmath>
+
 #include "cuda/cta_select.h"
 #include "cuda/kernel_filter.h"
 #include "cuda/warp_exact_score.h"
@@ -7,36 +9,37 @@
 namespace faiss_qbnorm::cuda {
 
 constexpr int shortlist_threads = 256;
-constexpr unsigned overflowed = ~0U;  ///< a count of survivors: unknown
+/// A count beyond any capacity, from which appending goes on counting.
+constexpr unsigned overflowed = 0x80000000U;
 
 struct RaiseArguments {
     ShortlistView list;
     int length;           ///< how many items a query wants
     const float* errors;  ///< |tile score - exact score| at most, of each query
-    unsigned* survivors;  ///< counted here where not nullptr; else emptied
+    bool is_sample;       ///< whose items come again: they are forgotten
 };
 
 /// A block raises one query's threshold: the items wanted score at least the
-/// length-th largest seen (or a little less), less the error of both. Then it
-/// counts who survives or, while samples are taken, empties the list.
+/// length-th largest seen (or a little less), less the error of both. What is
+/// below goes. A list that was too short asks for nothing more.
 __global__ void __launch_bounds__(shortlist_threads)
     kernel_raise(RaiseArguments a) {
     const auto query = static_cast<int>(blockIdx.x);
     const unsigned count = a.list.counts[query];
-    const auto held = static_cast<int>(min(count, a.list.capacity));
-    const Slot* slots = a.list.slots + std::int64_t{query} * a.list.capacity;
-    const auto thread = static_cast<int>(threadIdx.x);
+    const unsigned held = min(count, a.list.capacity);
+    Slot* slots = a.list.slots + std::int64_t{query} * a.list.capacity;
+    const unsigned thread = threadIdx.x;
     float threshold = a.list.thresholds[query];
-    if (held >= a.length) {
+    if (held >= static_cast<unsigned>(a.length)) {
         std::uint32_t most = 0;
-        for (int i = thread; i < held; i += shortlist_threads) {
+        for (unsigned i = thread; i < held; i += shortlist_threads) {
             most = max(most, score_key(slots[i].score));
         }
         const auto high =
             static_cast<std::uint32_t>(cta_max<shortlist_threads>(most));
         const auto count_from = [&](std::uint32_t pivot) {
             int reached = 0;
-            for (int i = thread; i < held; i += shortlist_threads) {
+            for (unsigned i = thread; i < held; i += shortlist_threads) {
                 reached += score_key(slots[i].score) >= pivot;
             }
             return reached;
@@ -46,21 +49,24 @@ __global__ void __launch_bounds__(shortlist_threads)
             0U, high + 1, a.length, a.length + a.length / 8 + 1, count_from);
         threshold = fmaxf(threshold, key_score(nth) - 2 * a.errors[query]);
     }
-    if (a.survivors) {
-        int alive = 0;
-        for (int i = thread; i < held; i += shortlist_threads) {
-            alive += !(slots[i].score < threshold);
+    const bool too_short = count > a.list.capacity && !a.is_sample;
+    __shared__ unsigned kept;
+    if (thread == 0) kept = too_short ? overflowed : 0;
+    const bool moves = !too_short && !a.is_sample;
+    for (unsigned first = 0; moves && first < held;
+         first += shortlist_threads) {
+        const unsigned i = first + thread;
+        const Slot slot = slots[i < held ? i : 0];
+        __syncthreads();  // read before what is kept moves to the front
+        if (i < held && !(slot.score < threshold)) {
+            slots[atomicAdd(&kept, 1U)] = slot;
         }
-        alive = cta_sum<shortlist_threads>(alive);
-        if (thread == 0) {
-            a.survivors[query] = count > a.list.capacity ? overflowed : alive;
-        }
+        __syncthreads();
     }
-    __syncthreads();  // everybody has read what is written now
-    if (thread == 0) {
-        a.list.thresholds[query] = threshold;
-        if (!a.survivors) a.list.counts[query] = 0;
-    }
+    __syncthreads();
+    if (thread > 0) return;
+    a.list.thresholds[query] = too_short ? HUGE_VALF : threshold;
+    a.list.counts[query] = kept;
 }
 
 /// A survivor and the query it survived for.
@@ -75,21 +81,15 @@ struct PackArguments {
     Pair* pairs;
 };
 
-/// A block puts one query's survivors in their place among all.
+/// A block puts one query's list in its place among all.
 __global__ void __launch_bounds__(shortlist_threads)
     kernel_pack(PackArguments a) {
     const unsigned query = blockIdx.x;
     const unsigned begin = a.starts[query];
-    if (a.starts[query + 1] == begin) return;  // none, or overflowed
-    __shared__ unsigned placed;
-    if (threadIdx.x == 0) placed = 0;
-    __syncthreads();
-    const unsigned held = min(a.list.counts[query], a.list.capacity);
+    const unsigned end = a.starts[query + 1];  // equal where it overflowed
     const Slot* slots = a.list.slots + std::int64_t{query} * a.list.capacity;
-    const float threshold = a.list.thresholds[query];
-    for (unsigned i = threadIdx.x; i < held; i += shortlist_threads) {
-        if (slots[i].score < threshold) continue;
-        a.pairs[begin + atomicAdd(&placed, 1U)] = {query, slots[i].row};
+    for (unsigned i = begin + threadIdx.x; i < end; i += shortlist_threads) {
+        a.pairs[i] = {query, slots[i - begin].row};
     }
 }
 

@@ -11,14 +11,6 @@ namespace faiss_qbnorm::cuda {
 
 namespace {
 
-/// What a probe keeps of each row of the chunk at work.
-struct Sums {
-    DeviceArray<float> largest;
-    DeviceArray<double> sums;
-    DeviceArray<float> offsets;
-    PinnedArray<float> on_host;
-};
-
 class CudaProbe : public Probe {
   public:
     CudaProbe(Context& context, const CudaBank& bank,
@@ -28,8 +20,10 @@ class CudaProbe : public Probe {
           beta_(normalization.beta),
           results_(results),
           pipeline_(context.device, chunk_rows(), bank.shape.rows,
-                    bank.columns.operand.d,
-                    [this](Chunk& chunk) { probe(chunk); }) {}
+                    bank.columns.operand.d, [this](Chunk& chunk) {
+                        const auto work = context_.pool.take();
+                        probe(*work, chunk);
+                    }) {}
 
     void add(const GalleryBlock& block) override {
         const DeviceScope scope(context_.device);
@@ -47,13 +41,14 @@ class CudaProbe : public Probe {
         const Chunk& all = *bound.resident;
         // Fewer, larger chunks than what is copied: each has its own overhead.
         const idx_t step = 4 * tile_rows_of_a_chunk();
+        const auto work = context_.pool.take();
+        Chunk& part = work->part;
         for (idx_t begin = 0; begin < all.rows; begin += step) {
-            Chunk part;
             part.rows = std::min(step, all.rows - begin);
             part.raw = all.raw + begin * bank_.columns.operand.d;
             part.first_label = all.first_label + begin;
             part.labels = all.labels ? all.labels + begin : nullptr;
-            probe(part);
+            probe(*work, part);
         }
     }
 
@@ -74,51 +69,42 @@ class CudaProbe : public Probe {
         return std::clamp<idx_t>(all, 1, tile_rows_of_a_chunk());
     }
 
-    void probe(Chunk& chunk) {
-        const auto work = context_.pool.take();
+    void probe(Workspace& work, Chunk& chunk) {
         const Operand& bank = bank_.columns.operand;
         prepare_chunk(chunk, bank_.metric, bank.d, bank.fp16, bank_.shape.rows,
-                      bank_.columns.center.data(), work->stream());
-        sums_.largest.reserve(chunk.rows);
-        sums_.sums.reserve(chunk.rows);
+                      bank_.columns.center.data(), work.stream());
+        work.sums.largest.reserve(chunk.rows);
+        work.sums.sums.reserve(chunk.rows);
         const idx_t length = results_.winners.k();
         const idx_t step = shortlist_queries(context_.tiles, bank_.rows, length,
                                              1, bank_.shape.columns);
         for (idx_t begin = 0; begin < bank_.rows; begin += step) {
-            probe(*work, chunk,
+            probe(work, chunk,
                   {begin, std::min(begin + step, bank.padded_rows),
                    std::min(step, bank_.rows - begin)});
         }
-        write_offsets(*work, chunk);
+        write_offsets(work, chunk);
     }
 
     /// All rows of the chunk against a panel of the bank.
     void probe(Workspace& work, const Chunk& chunk, const Panel& panel) {
         const Columns& bank = bank_.columns;
         const idx_t length = results_.winners.k();
-        if (length > 0) {
-            const idx_t capacity =
-                shortlist_capacity(context_.tiles, bank_.rows, length);
-            work.raw.begin(
-                thresholds_of(results_.winners, panel.begin, panel.queries),
-                errors(chunk, panel), panel.end - panel.begin, length, capacity,
-                work.stream());
-            Filter{chunk.operand, bank.operand, panel, bank_.shape}.sample(
-                work, length, capacity);
+        if (length == 0) {
+            fold(work, chunk, panel, {0, chunk.rows}, false);
+            return;
         }
-        sweep(work, chunk.operand, bank.operand, panel, bank_.shape, 1, true,
-              [&](const Lane& lane, const Tile& tile) {
-                  if (bank.operand.fp16) {
-                      length > 0
-                          ? fold<__half, true>(work, chunk, panel, lane, tile)
-                          : fold<__half, false>(work, chunk, panel, lane, tile);
-                  } else {
-                      length > 0
-                          ? fold<float, true>(work, chunk, panel, lane, tile)
-                          : fold<float, false>(work, chunk, panel, lane, tile);
-                  }
-              });
-        if (length == 0) return;
+        const idx_t capacity =
+            shortlist_capacity(context_.tiles, bank_.rows, length);
+        work.raw.begin(
+            thresholds_of(results_.winners, panel.begin, panel.queries),
+            errors(chunk, panel), panel.end - panel.begin, length, capacity,
+            work.stream());
+        const Filter filter{chunk.operand, bank.operand, panel,
+                            bank_.shape,   length,       capacity};
+        filter.all(work, [&](const RowRange& rows) {
+            fold(work, chunk, panel, rows, true);
+        });
         merge(context_, work, work.raw,
               {bank_.metric, bank.operand.d,
                bank.raw.data() + panel.begin * bank.operand.d, chunk.raw,
@@ -142,9 +128,26 @@ class CudaProbe : public Probe {
         return result;
     }
 
+    void fold(Workspace& work, const Chunk& chunk, const Panel& panel,
+              const RowRange& rows, bool filtered) {
+        sweep(work, chunk.operand, bank_.columns.operand, rows, panel,
+              bank_.shape, true, [&](const Lane& lane, const Tile& tile) {
+                  if (chunk.operand.fp16) {
+                      filtered
+                          ? start<__half, true>(work, chunk, panel, lane, tile)
+                          : start<__half, false>(work, chunk, panel, lane,
+                                                 tile);
+                  } else {
+                      filtered
+                          ? start<float, true>(work, chunk, panel, lane, tile)
+                          : start<float, false>(work, chunk, panel, lane, tile);
+                  }
+              });
+    }
+
     template <class Score, bool Filtered>
-    void fold(const Workspace& work, const Chunk& chunk, const Panel& panel,
-              const Lane& lane, const Tile& tile) {
+    void start(const Workspace& work, const Chunk& chunk, const Panel& panel,
+               const Lane& lane, const Tile& tile) {
         const Operand& gallery = chunk.operand;
         const Operand& bank = bank_.columns.operand;
         const auto blocks =
@@ -157,7 +160,8 @@ class CudaProbe : public Probe {
                 tile.columns, tile.queries(panel), gallery.weight.data(),
                 gallery.bias.data(), bank.bias.data() + tile.first_column,
                 bank.scale, static_cast<float>(beta_ * log2_e),
-                tile.first_column == 0, sums_.largest.data(), sums_.sums.data(),
+                tile.first_column == 0, work.sums.largest.data(),
+                work.sums.sums.data(),
                 Filtered ? work.raw.view().from(tile.first_column - panel.begin)
                          : ShortlistView{}});
     }
@@ -174,14 +178,14 @@ class CudaProbe : public Probe {
                    parts(chunk.rows, idx_t{offset_threads}))),
                offset_threads, work.stream(),
                OffsetArguments{
-                   sums_.largest.data(), sums_.sums.data(),
+                   work.sums.largest.data(), work.sums.sums.data(),
                    chunk.operand.norms.data(), chunk.rows,
                    static_cast<double>(bank_.rows), beta_,
                    static_cast<float>(std::min(
                        limit, double{std::numeric_limits<float>::max()})),
-                   sums_.offsets.reserve(chunk.rows)});
-        float* offsets = sums_.on_host.reserve(chunk.rows);
-        to_host(offsets, sums_.offsets.data(), chunk.rows, work.stream());
+                   work.sums.offsets.reserve(chunk.rows)});
+        float* offsets = work.sums.on_host.reserve(chunk.rows);
+        to_host(offsets, work.sums.offsets.data(), chunk.rows, work.stream());
         work.stream().wait();
         for (idx_t i = 0; i < chunk.rows; i++) {
             results_.offsets[chunk.label(i) - results_.begin] = offsets[i];
@@ -194,7 +198,6 @@ class CudaProbe : public Probe {
     const CudaBank& bank_;
     double beta_;
     ProbeResults results_;
-    Sums sums_;
     ChunkPipeline pipeline_;  // last: its work uses the rest
 };
 

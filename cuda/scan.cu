@@ -84,10 +84,10 @@ class Scan {
             begin(work.normalised, state_.normalised, table_->largest_offset,
                   chunk, columns, panel, capacity, work);
         }
-        const Filter filter{chunk.operand, columns.operand, panel, shape,
-                            offsets};
-        filter.sample(work, length, capacity);
-        filter.pass(work, 1);
+        const Filter filter{chunk.operand, columns.operand, panel,  shape,
+                            length,        capacity,        offsets};
+        filter.all(work,
+                   [&](const RowRange& rows) { filter.pass(work, rows); });
         ExactScores exact{metric_, queries_.d,
                           columns.raw.data() + panel.begin * queries_.d,
                           chunk.raw, nullptr};

@@ -16,6 +16,13 @@ idx_t planned(idx_t length) {
     return std::max<idx_t>(length, 16);
 }
 
+/// A pass over `growth` times as many rows finds about growth * length items
+/// above the last one's threshold, be they all in one place; half the room is
+/// for chance.
+idx_t sample_growth(idx_t length, idx_t capacity) {
+    return std::max<idx_t>(capacity / (2 * planned(length)), 2);
+}
+
 ExactArguments arguments(const ExactScores& exact) {
     return {exact.metric, exact.d, exact.queries, exact.gallery, exact.offsets};
 }
@@ -25,7 +32,7 @@ ExactArguments arguments(const ExactScores& exact) {
 idx_t shortlist_capacity(const CudaTiles& tiles, idx_t queries, idx_t length) {
     constexpr idx_t few_queries = 256;  // whose lists may be long for nothing
     const idx_t wanted = static_cast<idx_t>(
-        std::bit_ceil(static_cast<std::uint64_t>(16 * planned(length))));
+        std::bit_ceil(static_cast<std::uint64_t>(32 * planned(length))));
     const idx_t least =
         tiles.shortlist_least * (queries <= few_queries ? 8 : 1);
     return std::min(std::max(wanted, least), tiles.shortlist_most);
@@ -40,15 +47,24 @@ idx_t shortlist_queries(const CudaTiles& tiles, idx_t queries, idx_t length,
 }
 
 std::vector<idx_t> sample_strides(idx_t rows, idx_t length, idx_t capacity) {
-    // A pass over `growth` times as many rows finds about growth * length
-    // items above the last one's threshold; half the room is for chance.
-    const idx_t growth = std::max<idx_t>(capacity / (2 * planned(length)), 2);
-    std::vector<idx_t> strides{1};
-    while (rows / strides.back() > capacity) {
-        strides.push_back(strides.back() * growth);
+    std::vector<idx_t> strides;
+    const idx_t growth = sample_growth(length, capacity);
+    for (idx_t stride = 1; rows / stride > capacity;) {
+        stride *= growth;
+        strides.push_back(stride);
     }
     std::reverse(strides.begin(), strides.end());
     return strides;
+}
+
+std::vector<idx_t> pass_ends(idx_t rows, idx_t length, idx_t capacity) {
+    std::vector<idx_t> ends{rows};
+    const idx_t sampled = rows / sample_growth(length, capacity);
+    while (rows > capacity && ends.back() / 2 > sampled) {
+        ends.push_back(ends.back() / 2);
+    }
+    std::reverse(ends.begin(), ends.end());
+    return ends;
 }
 
 void Shortlist::begin(std::span<const float> thresholds,
@@ -75,22 +91,18 @@ ShortlistView Shortlist::view() const {
             static_cast<unsigned>(capacity_)};
 }
 
-void Shortlist::raise(cudaStream_t stream) {
+void Shortlist::raise(bool is_sample, cudaStream_t stream) {
     launch(kernel_raise, dim3(static_cast<unsigned>(queries_)),
            shortlist_threads, stream,
            RaiseArguments{view(), static_cast<int>(length_), errors_.data(),
-                          nullptr});
+                          is_sample});
 }
 
 void Shortlist::finish(const ExactScores& exact, Survivors& survivors,
                        cudaStream_t stream) {
-    unsigned* device_starts = survivors.device_starts.reserve(queries_ + 1);
-    launch(kernel_raise, dim3(static_cast<unsigned>(queries_)),
-           shortlist_threads, stream,
-           RaiseArguments{view(), static_cast<int>(length_), errors_.data(),
-                          device_starts});
+    raise(false, stream);
     unsigned* counts = survivors.counts.reserve(queries_ + 1);
-    to_host(counts, device_starts, queries_, stream);
+    to_host(counts, counts_.data(), queries_, stream);
     check(cudaStreamSynchronize(stream), "selecting");
 
     survivors.overflowed.clear();
@@ -98,7 +110,7 @@ void Shortlist::finish(const ExactScores& exact, Survivors& survivors,
     unsigned total = 0;
     for (idx_t i = 0; i < queries_; i++) {
         survivors.starts[i] = total;
-        if (counts[i] == overflowed) {
+        if (counts[i] > capacity_) {
             survivors.overflowed.push_back(static_cast<std::uint32_t>(i));
         } else {
             total += counts[i];
@@ -107,6 +119,7 @@ void Shortlist::finish(const ExactScores& exact, Survivors& survivors,
     survivors.starts[queries_] = total;
     if (total == 0) return;
 
+    unsigned* device_starts = survivors.device_starts.reserve(queries_ + 1);
     std::copy(survivors.starts.begin(), survivors.starts.end(), counts);
     to_device(device_starts, counts, queries_ + 1, stream);
     Pair* pairs = survivors.pairs.reserve(total);

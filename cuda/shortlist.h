@@ -47,9 +47,13 @@ idx_t shortlist_queries(const CudaTiles& tiles, idx_t queries, idx_t length,
                         int rankings, idx_t multiple);
 
 /// Which gallery rows to look at before all of them, every stride-th: each
-/// sample's length-th best is a threshold that few of the next pass. Ends
-/// with 1.
+/// sample's length-th best is a threshold that few of the next pass. None for
+/// a gallery that fits the lists.
 std::vector<idx_t> sample_strides(idx_t rows, idx_t length, idx_t capacity);
+
+/// Where to raise the thresholds again on the way through all rows, each time
+/// twice as far as before: appending is dear.
+std::vector<idx_t> pass_ends(idx_t rows, idx_t length, idx_t capacity);
 
 /// Per query of a panel, the items that may belong to its `length` best by one
 /// ranking. Filled by kernels (view), each pass over more of the gallery.
@@ -64,8 +68,8 @@ class Shortlist {
 
     ShortlistView view() const;
 
-    /// Raises the thresholds by what was seen of a sample, and forgets it.
-    void raise(cudaStream_t stream);
+    /// Raises the thresholds by what was seen, which a sample shows again.
+    void raise(bool is_sample, cudaStream_t stream);
 
     /// After the last pass: scores exactly what may belong to the best. Waits.
     void finish(const ExactScores& exact, Survivors& survivors,

@@ -32,7 +32,7 @@ void multiply(const Lane& lane, void* scores, const Operand& gallery,
     check(cublasGemmEx_64(
               lane.blas, CUBLAS_OP_T, CUBLAS_OP_N, tile.columns, product_rows,
               gallery.ld, &one, queries.row(tile.first_column), type,
-              queries.ld, gallery.row(tile.first * tile.stride), type,
+              queries.ld, gallery.row(tile.first), type,
               gallery.ld * tile.stride, &zero, scores, type, tile.columns,
               CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
           "multiplying");
@@ -49,24 +49,25 @@ TileShape scan_tile(const CudaTiles& tiles, idx_t nq, bool fp16) {
 }
 
 void sweep(Workspace& work, const Operand& gallery, const Operand& queries,
-           const Panel& panel, const TileShape& shape, idx_t stride,
+           const RowRange& range, const Panel& panel, const TileShape& shape,
            bool whole_tiles,
            const std::function<void(const Lane&, const Tile&)>& consume) {
     work.fork.record(work.stream());
     work.fork.hold(work.lanes[1].stream);
-    const idx_t rows = parts(gallery.rows, stride);
     int turn = 0;
-    for (idx_t first = 0; first < rows; first += shape.rows) {
+    for (idx_t first = range.begin; first < range.end;
+         first += shape.rows * range.stride) {
         Lane& lane = work.lanes[turn++ % 2];
         std::byte* scores = lane.scores.reserve(shape.rows * shape.columns *
                                                 gallery.bytes_per_element());
-        const idx_t tile_rows = std::min(shape.rows, rows - first);
+        const idx_t rows =
+            std::min(shape.rows, parts(range.end - first, range.stride));
         for (idx_t column = panel.begin; column < panel.end;
              column += shape.columns) {
-            const Tile tile{scores, first,  tile_rows,
-                            stride, column, shape.columns};
+            const Tile tile{scores,       first,  rows,
+                            range.stride, column, shape.columns};
             multiply(lane, scores, gallery, queries, tile,
-                     whole_tiles ? shape.rows : tile_rows);
+                     whole_tiles ? shape.rows : rows);
             consume(lane, tile);
         }
     }

@@ -30,7 +30,7 @@ struct Panel {
 /// where the operands are, else as float.
 struct Tile {
     const void* scores;
-    idx_t first;  ///< tile row r is gallery row (first + r) * stride
+    idx_t first;  ///< tile row r is gallery row first + r * stride
     idx_t rows;
     idx_t stride;
     idx_t first_column;  ///< of the queries' operand
@@ -44,12 +44,19 @@ struct Tile {
     }
 };
 
-/// Multiplies every `stride`-th gallery row with the panel's queries, tile by
+/// The gallery rows begin, begin + stride, ... before end.
+struct RowRange {
+    idx_t begin;
+    idx_t end;
+    idx_t stride = 1;
+};
+
+/// Multiplies gallery rows with the panel's queries, tile by
 /// tile, and has `consume` put an epilogue on the tile's stream. A gallery
 /// row's tiles come in the order of their columns, on one stream. Begins after
 /// and ends before what else is on the workspace's first stream.
 void sweep(Workspace& work, const Operand& gallery, const Operand& queries,
-           const Panel& panel, const TileShape& shape, idx_t stride,
+           const RowRange& range, const Panel& panel, const TileShape& shape,
            bool whole_tiles,
            const std::function<void(const Lane&, const Tile&)>& consume);
 

@@ -4,6 +4,7 @@
 #include <mutex>
 #include <vector>
 
+#include "cuda/chunks.h"
 #include "cuda/device.h"
 #include "cuda/shortlist.h"
 #include "cuda/upload.h"
@@ -16,6 +17,14 @@ struct Lane {
     Blas blas{stream};
     DeviceArray<std::byte> scores;
     Event done;
+};
+
+/// What a probe keeps of each gallery row.
+struct FoldSums {
+    DeviceArray<float> largest;
+    DeviceArray<double> sums;
+    DeviceArray<float> offsets;
+    PinnedArray<float> on_host;
 };
 
 /// Candidate lists on their way to the device and back.
@@ -49,6 +58,8 @@ struct Workspace {
     DeviceArray<std::uint32_t> exact_queries;
     DeviceArray<float> row_offsets;
     DeviceArray<idx_t> row_labels;
+    Chunk part;  ///< of a bound gallery, as a probe takes it
+    FoldSums sums;
     RerankBatch rerank[2];
 
     Workspace() = default;

@@ -88,12 +88,16 @@ struct Edges {
     std::vector<faiss_qbnorm::idx_t> queries{1, 7, 9};
     std::vector<float> betas{20};  // test_fit.cpp has more
     std::vector<faiss_qbnorm::idx_t> blocks{77, 499};
+    faiss_qbnorm::idx_t many_items = 301;
+    faiss_qbnorm::idx_t large_bank = 401;
 #else
     std::vector<faiss_qbnorm::idx_t> items{1, 2, 127, 128, 129, 2048, 2049};
     std::vector<faiss_qbnorm::idx_t> bank{1, 1024, 1025, 2049};
     std::vector<faiss_qbnorm::idx_t> queries{1, 64, 65, 257};
     std::vector<float> betas{0.5F, 20, 1000};
     std::vector<faiss_qbnorm::idx_t> blocks{1, 77, 499};
+    faiss_qbnorm::idx_t many_items = 1003;
+    faiss_qbnorm::idx_t large_bank = 1501;
 #endif
 };
 
