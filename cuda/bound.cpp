@@ -14,10 +14,9 @@ CudaBank::CudaBank(Context& context, Metric metric, const MatrixView& bank)
         (context.precision == Precision::automatic && has_unit_norms(bank));
     const auto work = context.pool.take();
     shape = probe_tile(context.tiles, bank.rows, fp16);
-    columns = make_columns(
-        metric, bank,
-        metric == Metric::l2 ? mean_row(bank) : std::vector<float>{}, fp16,
-        shape.columns, work->upload, work->stream());
+    fill(columns, metric, bank,
+         metric == Metric::l2 ? mean_row(bank) : std::vector<float>{}, fp16,
+         shape.columns, work->upload, work->stream());
 }
 
 CudaGallery::CudaGallery(Context& context, Metric metric,
@@ -26,11 +25,12 @@ CudaGallery::CudaGallery(Context& context, Metric metric,
     const MatrixView& rows = block.vectors;
     // In chunks, row numbers have 32 bits.
     if (rows.rows == 0 || rows.rows >= idx_t{1} << 31) return;
+    // A probe's whole tiles may read past the end.
+    const idx_t padded_rows = rows.rows + context.tiles.probe_rows;
     size_t free = 0;
     size_t total = 0;
     check(cudaMemGetInfo(&free, &total), "asking for the free memory");
-    if (bytes_of_rows(rows.rows + context.tiles.probe_rows, rows.d,
-                      context.precision != Precision::fp32) +
+    if (bytes_of_rows(padded_rows, rows.d, context.precision) +
             context.tiles.reserve_bytes >
         static_cast<idx_t>(free)) {
         return;
@@ -40,24 +40,24 @@ CudaGallery::CudaGallery(Context& context, Metric metric,
     chunk.rows = rows.rows;
     chunk.first_label = block.first_label;
     chunk.labels = block.labels;
-    // A probe's whole tiles may read past the end.
-    float* raw =
-        chunk.own.reserve((rows.rows + context.tiles.probe_rows) * rows.d);
+    float* raw = chunk.own.reserve(padded_rows * rows.d);
     chunk.raw = raw;
-    work->upload.copy(raw, rows.data,
-                      rows.rows * rows.d * static_cast<idx_t>(sizeof(float)),
+    const idx_t size = rows.rows * rows.d;
+    work->upload.copy(raw, rows.data, size * static_cast<idx_t>(sizeof(float)),
                       work->stream());
-    prepare_for_scan(context, chunk, metric, rows.d, work->stream());
+    clear(raw + size, padded_rows * rows.d - size, work->stream());
+    prepare_for_scan(context, chunk, metric, rows.d, padded_rows,
+                     work->stream());
 }
 
 void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
-                      int d, cudaStream_t stream) {
+                      int d, idx_t padded_rows, cudaStream_t stream) {
     const Precision precision = context.precision;
-    prepare_chunk(chunk, metric, d, precision != Precision::fp32, 1, nullptr,
-                  stream);
+    prepare_chunk(chunk, metric, d, precision != Precision::fp32, padded_rows,
+                  nullptr, stream);
     if (precision == Precision::automatic && !chunk.operand.unit_norm()) {
         chunk.operand = Operand();
-        prepare_chunk(chunk, metric, d, false, 1, nullptr, stream);
+        prepare_chunk(chunk, metric, d, false, padded_rows, nullptr, stream);
     }
 }
 

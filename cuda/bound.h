@@ -43,7 +43,7 @@ struct CudaGallery : BoundGallery {
 /// context asks for it. Exact scores decide anyway; half filters well where
 /// norms are alike.
 void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
-                      int d, cudaStream_t stream);
+                      int d, idx_t padded_rows, cudaStream_t stream);
 
 struct CudaTable : BoundTable {
     int device;

@@ -7,28 +7,38 @@
 namespace faiss_qbnorm::cuda {
 
 void prepare_chunk(Chunk& chunk, Metric metric, int d, bool fp16,
-                   idx_t multiple, const float* center, cudaStream_t stream) {
+                   idx_t padded_rows, const float* center,
+                   cudaStream_t stream) {
     Operand& operand = chunk.operand;
     operand.side = Operand::Side::gallery;
     operand.fp16 = fp16;
     operand.l2 = metric == Metric::l2;
     operand.rows = chunk.rows;
-    operand.padded_rows = round_up(chunk.rows, multiple);
+    operand.padded_rows = padded_rows;
     operand.d = d;
     prepare(operand, chunk.raw, center, stream);
 }
 
-ChunkPipeline::ChunkPipeline(int device, idx_t chunk_rows, idx_t multiple,
-                             int d, Work work)
-    : device_(device),
+ChunkPipeline::ChunkPipeline(ChunkHalves& halves, int device, idx_t chunk_rows,
+                             idx_t multiple, int d, Work work)
+    : halves_(halves),
+      device_(device),
       chunk_rows_(chunk_rows),
       multiple_(multiple),
       d_(d),
-      work_(std::move(work)) {}
+      work_(std::move(work)) {
+    for (ChunkHalves::Half& half : halves_.half) empty(half);
+}
+
+void ChunkPipeline::empty(ChunkHalves::Half& half) {
+    half.chunk.rows = 0;
+    half.labels.clear();
+    half.contiguous = true;
+}
 
 void ChunkPipeline::add(const GalleryBlock& block) {
     for (idx_t begin = 0; begin < block.vectors.rows;) {
-        Half& half = halves_[turn_];
+        ChunkHalves::Half& half = halves_.half[turn_];
         Chunk& chunk = half.chunk;
         float* staged = half.staged.reserve(chunk_rows_ * d_);
         const idx_t n =
@@ -50,8 +60,7 @@ void ChunkPipeline::add(const GalleryBlock& block) {
 }
 
 void ChunkPipeline::send() {
-    const DeviceScope scope(device_);
-    Half& half = halves_[turn_];
+    ChunkHalves::Half& half = halves_.half[turn_];
     Chunk& chunk = half.chunk;
     chunk.first_label = half.labels.front();
     chunk.labels = half.contiguous ? nullptr : half.labels.data();
@@ -59,25 +68,21 @@ void ChunkPipeline::send() {
     const idx_t padded = round_up(chunk.rows, multiple_) * d_;
     float* raw = chunk.own.reserve(padded);
     chunk.raw = raw;
-    to_device(raw, half.staged.data(), size, copies_);
-    clear(raw + size, padded - size, copies_);
-    half.sent.record(copies_);
+    to_device(raw, half.staged.data(), size, halves_.copies);
+    clear(raw + size, padded - size, halves_.copies);
+    half.sent.record(halves_.copies);
     if (running_.valid()) running_.get();
     running_ = std::async(std::launch::async, [this, &half] {
-        const DeviceScope worker_scope(device_);
+        check(cudaSetDevice(device_), "choosing a device");
         half.sent.wait();
         work_(half.chunk);
     });
     turn_ = 1 - turn_;
-    // Its work was waited for above.
-    Half& next = halves_[turn_];
-    next.chunk.rows = 0;
-    next.labels.clear();
-    next.contiguous = true;
+    empty(halves_.half[turn_]);  // its work was waited for above
 }
 
 void ChunkPipeline::finish() {
-    if (halves_[turn_].chunk.rows > 0) send();
+    if (halves_.half[turn_].chunk.rows > 0) send();
     if (running_.valid()) running_.get();
 }
 

@@ -25,10 +25,25 @@ struct Chunk {
     }
 };
 
-/// Makes the operand of a chunk whose raw rows are there, padded to a multiple
-/// of `multiple` rows. `center` as in prepare.
+/// Makes the operand of a chunk, with room for padded_rows, from its raw rows.
+/// `center` as in prepare.
 void prepare_chunk(Chunk& chunk, Metric metric, int d, bool fp16,
-                   idx_t multiple, const float* center, cudaStream_t stream);
+                   idx_t padded_rows, const float* center, cudaStream_t stream);
+
+/// What a pipeline copies through: one half is worked on while the other is
+/// filled. Page-locked memory is dear, so it is kept from call to call.
+struct ChunkHalves {
+    struct Half {
+        PinnedArray<float> staged;
+        std::vector<idx_t> labels;
+        bool contiguous = true;
+        Chunk chunk;
+        Event sent;
+    };
+
+    Half half[2];
+    Stream copies;  // last, so that it ends before the rest goes
+};
 
 /// Brings a gallery to the device in chunks: while one is worked on, the next
 /// is copied and the one after is read.
@@ -39,8 +54,8 @@ class ChunkPipeline {
     /// Chunks have `chunk_rows` rows, the last one fewer, and room for padding
     /// to a multiple of `multiple`. `work` is called with one chunk after
     /// another, on a thread of its own, and may throw.
-    ChunkPipeline(int device, idx_t chunk_rows, idx_t multiple, int d,
-                  Work work);
+    ChunkPipeline(ChunkHalves& halves, int device, idx_t chunk_rows,
+                  idx_t multiple, int d, Work work);
 
     /// The block may go once this returns. Throws what work threw.
     void add(const GalleryBlock& block);
@@ -49,23 +64,15 @@ class ChunkPipeline {
     void finish();
 
   private:
-    struct Half {
-        PinnedArray<float> staged;
-        std::vector<idx_t> labels;
-        bool contiguous = true;
-        Chunk chunk;
-        Event sent;
-    };
-
+    void empty(ChunkHalves::Half& half);
     void send();
 
+    ChunkHalves& halves_;
     int device_;
     idx_t chunk_rows_;
     idx_t multiple_;
     int d_;
     Work work_;
-    Stream copies_;
-    Half halves_[2];
     int turn_ = 0;
     std::future<void> running_;  // last, so that it ends before the rest goes
 };

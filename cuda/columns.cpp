@@ -42,10 +42,9 @@ bool has_unit_norms(const MatrixView& rows) {
     return unit;
 }
 
-Columns make_columns(Metric metric, const MatrixView& rows,
-                     const std::vector<float>& center, bool fp16,
-                     idx_t multiple, Upload& upload, cudaStream_t stream) {
-    Columns columns;
+void fill(Columns& columns, Metric metric, const MatrixView& rows,
+          const std::vector<float>& center, bool fp16, idx_t multiple,
+          Upload& upload, cudaStream_t stream) {
     Operand& operand = columns.operand;
     operand.side = Operand::Side::queries;
     operand.fp16 = fp16;
@@ -53,7 +52,7 @@ Columns make_columns(Metric metric, const MatrixView& rows,
     operand.rows = rows.rows;
     operand.padded_rows = round_up(rows.rows, multiple);
     operand.d = rows.d;
-    if (fp16) operand.scale = common_scale(rows, center);
+    operand.scale = fp16 ? common_scale(rows, center) : 1;
     const idx_t size = rows.rows * rows.d;
     const idx_t padded = operand.padded_rows * rows.d;
     float* raw = columns.raw.reserve(padded);
@@ -65,12 +64,11 @@ Columns make_columns(Metric metric, const MatrixView& rows,
                   stream);
     }
     prepare(operand, raw, columns.center.data(), stream);
-    columns.norms.resize(rows.rows);
-    columns.errors.resize(rows.rows);
-    to_host(columns.norms.data(), operand.norms.data(), rows.rows, stream);
-    to_host(columns.errors.data(), operand.errors.data(), rows.rows, stream);
+    float* on_host = columns.norms_and_errors.reserve(2 * rows.rows);
+    to_host(on_host, operand.norms.data(), rows.rows, stream);
+    to_host(on_host + rows.rows, operand.errors.data(), rows.rows, stream);
     check(cudaStreamSynchronize(stream), "preparing vectors");
-    return columns;
+    operand.largest_norm = *std::max_element(on_host, on_host + rows.rows);
 }
 
 }  // namespace faiss_qbnorm::cuda

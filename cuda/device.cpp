@@ -31,7 +31,14 @@ void* allocate_pinned(idx_t bytes) {
 
 Blas::Blas(cudaStream_t stream) {
     check(cublasCreate(&handle_), "starting cuBLAS");
-    const cublasStatus_t status = cublasSetStream(handle_, stream);
+    cublasStatus_t status = cublasSetStream(handle_, stream);
+    if (status == CUBLAS_STATUS_SUCCESS) {
+        // Split products must be added in float, not in the output's half.
+        status = cublasSetMathMode(
+            handle_, static_cast<cublasMath_t>(
+                         CUBLAS_DEFAULT_MATH |
+                         CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION));
+    }
     if (status != CUBLAS_STATUS_SUCCESS) cublasDestroy(handle_);
     check(status, "starting cuBLAS");
 }

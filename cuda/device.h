@@ -60,9 +60,13 @@ class Array {
         if (data_) Memory::free(data_);
     }
 
-    /// Room for `size` elements; what was held is lost where it must grow.
+    /// Room for `size` elements; what was held is lost where it must grow, and
+    /// freed once the device is done with it (cudaFree and cudaFreeHost wait).
     T* reserve(idx_t size) {
         if (size > size_) {
+            // By half at least, so that sizes that vary do not allocate often.
+            if (size_ > 0)
+                size = size > size_ + size_ / 2 ? size : size_ + size_ / 2;
             *this = Array();
             data_ = static_cast<T*>(
                 Memory::allocate(size * static_cast<idx_t>(sizeof(T))));

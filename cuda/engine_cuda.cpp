@@ -33,6 +33,16 @@ class EngineCuda : public Engine {
         context_.pool.take();  // so that what fails at the start fails here
     }
 
+    ~EngineCuda() override {
+        try {  // handles go with their device at hand, if it can be had
+            const DeviceScope scope(context_.device);
+            context_.pool.clear();
+        } catch (const Error&) {
+        }
+    }
+    EngineCuda(const EngineCuda&) = delete;
+    EngineCuda& operator=(const EngineCuda&) = delete;
+
     std::string_view name() const override { return "cuda"; }
 
     std::unique_ptr<BoundBank> bind_bank(

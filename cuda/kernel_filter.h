@@ -8,7 +8,7 @@
 namespace faiss_qbnorm::cuda {
 
 /// An item that may belong to a query's best, with its score in the tile.
-struct Slot {
+struct alignas(8) Slot {
     float score;
     std::uint32_t row;
 };
@@ -41,12 +41,18 @@ __device__ inline void keep_best(const ShortlistView& list,
                                  const float (&scores)[vector_size],
                                  const float (&thresholds)[vector_size],
                                  int column, int queries, idx_t row) {
+    bool below = true;
+#pragma unroll
+    for (int i = 0; i < vector_size; i++) {
+        below = below & (scores[i] < thresholds[i]);
+    }
+    if (below) return;
+    // Rare, so it may be slow: one at a time leaves registers to the rest.
     unsigned reached = 0;
 #pragma unroll
     for (int i = 0; i < vector_size; i++) {
-        reached |= !(scores[i] < thresholds[i]) ? 1U << i : 0U;
+        reached |= scores[i] < thresholds[i] ? 0U : 1U << i;
     }
-    // Rare, so it may be slow: one at a time keeps registers for the rest.
     while (reached != 0) {
         const int i = __ffs(static_cast<int>(reached)) - 1;
         reached &= reached - 1;
@@ -59,8 +65,10 @@ __device__ inline void keep_best(const ShortlistView& list,
 }
 
 constexpr int filter_threads = 256;
-constexpr int filter_rows = 32;  ///< that a thread walks
-template <class Score>  /// rows whose scores a thread loads before their use
+constexpr int filter_rows = 16;  ///< that a thread walks
+
+/// Rows whose scores a thread loads before their use.
+template <class Score>
 constexpr int rows_ahead = 8 / sizeof(Score);
 
 template <class Score>
@@ -100,10 +108,13 @@ __global__ void __launch_bounds__(filter_threads, 2)
 
     constexpr int ahead = rows_ahead<Score>;
     const int step = filter_threads / a.groups;
-    const idx_t begin = idx_t{blockIdx.y} * step * filter_rows;
-    const idx_t end = min(begin + step * filter_rows, a.rows);
-    for (idx_t first = begin + thread / a.groups; first < end;
-         first += step * ahead) {
+    const auto rows = static_cast<int>(a.rows);
+    const int begin = static_cast<int>(blockIdx.y) * step * filter_rows;
+    const int end = min(begin + step * filter_rows, rows);
+    int r = begin + thread / a.groups;
+    idx_t row = a.first + r * a.stride;
+    const Score* next = a.scores + idx_t{r} * a.columns + column;
+    while (r < end) {
         // All loads first: appending could otherwise change what comes next.
         Packed<Score> packed[ahead];
         float weight[ahead];
@@ -111,18 +122,16 @@ __global__ void __launch_bounds__(filter_threads, 2)
         float offset[ahead];
 #pragma unroll
         for (int i = 0; i < ahead; i++) {
-            const idx_t r = min(first + i * step, a.rows - 1);
-            const idx_t row = a.first + r * a.stride;
-            packed[i].load(a.scores + r * a.columns + column);
-            weight[i] = a.weight[row] * a.scale;
-            bias[i] = a.bias[row];
-            if (Normalised) offset[i] = a.offsets[row];
+            if (r + i * step >= end) break;
+            packed[i].load(next);
+            weight[i] = a.weight[row + i * step * a.stride] * a.scale;
+            bias[i] = a.bias[row + i * step * a.stride];
+            if (Normalised) offset[i] = a.offsets[row + i * step * a.stride];
+            next += idx_t{step} * a.columns;
         }
 #pragma unroll
         for (int i = 0; i < ahead; i++) {
-            const idx_t r = first + i * step;
             if (r >= end) break;
-            const idx_t row = a.first + r * a.stride;
             float scores[vector_size];
             unpack(packed[i], scores);
 #pragma unroll
@@ -136,6 +145,8 @@ __global__ void __launch_bounds__(filter_threads, 2)
                 keep_best(a.normalised, scores, normalised, column, a.queries,
                           row);
             }
+            r += step;
+            row += step * a.stride;
         }
     }
 }

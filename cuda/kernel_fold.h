@@ -7,14 +7,17 @@ namespace faiss_qbnorm::cuda {
 
 constexpr int fold_warps = 8;
 constexpr int fold_threads = fold_warps * warp_size;
-constexpr int fold_rows = 8;  ///< gallery items of a block, in registers
+constexpr int fold_rows = vector_size;  ///< gallery items of a block
 constexpr int fold_columns = warp_size * vector_size;  ///< of a warp's step
+
+/// Below every score, and finite when multiplied with any rate.
+constexpr float no_score = -1e33F;
 
 template <class Score>
 struct FoldArguments {
-    const Score* scores;  ///< rows x columns
-    idx_t first;          ///< gallery row of tile row 0
-    idx_t rows;
+    const Score* scores;  ///< columns wide, whole blocks of rows
+    idx_t first;  ///< gallery row of tile row 0, a multiple of fold_rows
+    idx_t rows;   ///< that are items; the rest are padding
     int columns;  ///< of the tile, a multiple of fold_columns
     int queries;  ///< columns that are bank queries, from column 0
     const float* weight;
@@ -41,19 +44,43 @@ __device__ inline float fast_exp2(float x) {
 #endif
 }
 
+/// Sums each of a lane's eight values over the warp: lane 4 r has value r's.
+__device__ inline float warp_sums(float (&values)[vector_size]) {
+    const int lane = lane_id();
+#pragma unroll
+    for (int half = vector_size / 2; half > 0; half /= 2) {
+        // Lanes keep one half of their values and give the other away.
+        const bool upper = (lane & (4 * half)) != 0;
+#pragma unroll
+        for (int r = 0; r < half; r++) {
+            const float given = upper ? values[r] : values[r + half];
+            const float kept = upper ? values[r + half] : values[r];
+            values[r] = kept + __shfl_xor_sync(all_lanes, given, 4 * half);
+        }
+    }
+    values[0] += __shfl_xor_sync(all_lanes, values[0], 2);
+    return values[0] + __shfl_xor_sync(all_lanes, values[0], 1);
+}
+
 /// A tile of scores -> each gallery item's sum of exponentials, shifted by its
 /// largest score, so that nothing over- or underflows; and with Filter each
 /// bank query's shortlist, while the tile is in the registers. A warp takes
-/// fold_rows items and 256 columns at a time.
-template <class Score, bool Filter>
+/// fold_rows items and 256 columns at a time; its lanes each keep a largest
+/// score of their own until the end.
+template <class Score, bool L2, bool Filter>
 __global__ void __launch_bounds__(fold_threads, 2)
     kernel_fold(FoldArguments<Score> a) {
-    const idx_t begin = idx_t{blockIdx.x} * fold_rows;
+    const auto begin = static_cast<int>(blockIdx.x) * fold_rows;
+    float weight[fold_rows];
+    float bias[fold_rows];
+    load_vector(a.weight + a.first + begin, weight);
+    if (L2) load_vector(a.bias + a.first + begin, bias);
     float largest[fold_rows];
     float sum[fold_rows];
 #pragma unroll
     for (int r = 0; r < fold_rows; r++) {
-        largest[r] = -HUGE_VALF;
+        weight[r] *= a.scale;
+        largest[r] = no_score;
         sum[r] = 0;
     }
     for (int chunk = warp_id() * fold_columns; chunk < a.queries;
@@ -65,34 +92,32 @@ __global__ void __launch_bounds__(fold_threads, 2)
         if (Filter) load_vector(a.list.thresholds + column, thresholds);
         // All loads first: appending could otherwise change what comes next.
         Packed<Score> packed[fold_rows];
-        float weight[fold_rows];
-        float bias[fold_rows];
+        const Score* from = a.scores + (idx_t{begin} * a.columns + column);
 #pragma unroll
-        for (int r = 0; r < fold_rows; r++) {
-            const idx_t row = min(begin + r, a.rows - 1);
-            packed[r].load(a.scores + row * a.columns + column);
-            weight[r] = a.weight[a.first + row] * a.scale;
-            bias[r] = a.bias[a.first + row];
+        for (int r = 0; r < fold_rows; r++, from += a.columns) {
+            packed[r].load(from);
         }
 #pragma unroll
         for (int r = 0; r < fold_rows; r++) {
             float s[vector_size];
             unpack(packed[r], s);
-            float most = -HUGE_VALF;
+            float most = largest[r];
 #pragma unroll
             for (int i = 0; i < vector_size; i++) {
-                s[i] = fmaf(s[i], weight[r], query_bias[i]) + bias[r];
+                s[i] = fmaf(s[i], weight[r], query_bias[i]);
+                if (L2) s[i] += bias[r];
                 most = fmaxf(most, s[i]);
             }
-            most = warp_max(most);
-            if (most > largest[r]) {  // the same for all lanes
-                sum[r] *= fast_exp2((largest[r] - most) * a.rate);
-                largest[r] = most;
-            }
+            const float shift = -most * a.rate;
+            sum[r] *= fast_exp2((largest[r] - most) * a.rate);
+            largest[r] = most;
+            float part = 0;  // two sums, of independent additions
 #pragma unroll
-            for (int i = 0; i < vector_size; i++) {
-                sum[r] += fast_exp2((s[i] - largest[r]) * a.rate);
+            for (int i = 0; i < vector_size; i += 2) {
+                sum[r] += fast_exp2(fmaf(s[i], a.rate, shift));
+                part += fast_exp2(fmaf(s[i + 1], a.rate, shift));
             }
+            sum[r] += part;
             if (Filter && begin + r < a.rows) {
                 keep_best(a.list, s, thresholds, column, a.queries,
                           a.first + begin + r);
@@ -101,26 +126,29 @@ __global__ void __launch_bounds__(fold_threads, 2)
     }
 
     __shared__ float warp_largest[fold_warps][fold_rows];
-    __shared__ float warp_sums[fold_warps][fold_rows];
+    __shared__ float warp_total[fold_warps][fold_rows];
 #pragma unroll
     for (int r = 0; r < fold_rows; r++) {
-        const float total = warp_sum(sum[r]);
-        if (lane_id() > 0) continue;
-        warp_largest[warp_id()][r] = largest[r];
-        warp_sums[warp_id()][r] = total;
+        const float most = warp_max(largest[r]);
+        sum[r] *= fast_exp2((largest[r] - most) * a.rate);
+        if (lane_id() == 0) warp_largest[warp_id()][r] = most;
+    }
+    const float total_of_lane = warp_sums(sum);
+    if (lane_id() % 4 == 0) {
+        warp_total[warp_id()][lane_id() / 4] = total_of_lane;
     }
     __syncthreads();
     const auto r = static_cast<int>(threadIdx.x);
     if (r >= fold_rows || begin + r >= a.rows) return;
     const idx_t row = a.first + begin + r;
-    const float before = a.is_new ? -HUGE_VALF : a.largest[row];
+    const float before = a.is_new ? no_score : a.largest[row];
     float most = before;
     for (int w = 0; w < fold_warps; w++) most = fmaxf(most, warp_largest[w][r]);
     double total =
         a.is_new ? 0 : a.sums[row] * fast_exp2((before - most) * a.rate);
     for (int w = 0; w < fold_warps; w++) {
         total +=
-            warp_sums[w][r] * fast_exp2((warp_largest[w][r] - most) * a.rate);
+            warp_total[w][r] * fast_exp2((warp_largest[w][r] - most) * a.rate);
     }
     a.largest[row] = most;
     a.sums[row] = total;

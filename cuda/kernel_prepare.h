@@ -34,8 +34,8 @@ struct PrepareArguments {
     float* weight;      ///< or nullptr, where all have one scale
     float* bias;
     float* norms;
-    float* errors;
-    RowStatistics* statistics;
+    float* errors;              ///< or nullptr
+    RowStatistics* statistics;  ///< or nullptr
 };
 
 /// The least power of two above a norm: what brings the row into [1/2, 1].
@@ -83,12 +83,21 @@ __global__ void __launch_bounds__(prepare_threads)
     a.bias[row] =
         padding ? -HUGE_VALF : (a.l2 ? -static_cast<float>(squares) : 0);
     a.norms[row] = norm;
-    a.errors[row] = static_cast<float>(error);
-    if (padding) return;
-    atomicMax(&a.statistics->largest_norm, __float_as_uint(norm));
-    atomicMin(&a.statistics->smallest_norm, __float_as_uint(norm));
-    atomicMax(&a.statistics->largest_error,
-              __float_as_uint(static_cast<float>(error)));
+    if (a.errors) a.errors[row] = static_cast<float>(error);
+    if (padding || !a.statistics) return;
+    // Read first: a million atomics on one place would queue.
+    RowStatistics& seen = *a.statistics;
+    const unsigned norm_bits = __float_as_uint(norm);
+    const unsigned error_bits = __float_as_uint(static_cast<float>(error));
+    if (norm_bits > __ldcg(&seen.largest_norm)) {
+        atomicMax(&seen.largest_norm, norm_bits);
+    }
+    if (norm_bits < __ldcg(&seen.smallest_norm)) {
+        atomicMin(&seen.smallest_norm, norm_bits);
+    }
+    if (error_bits > __ldcg(&seen.largest_error)) {
+        atomicMax(&seen.largest_error, error_bits);
+    }
 }
 
 }  // namespace faiss_qbnorm::cuda

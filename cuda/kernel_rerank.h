@@ -141,7 +141,8 @@ __global__ void __launch_bounds__(Threads) kernel_rerank(RerankArguments a) {
     for (int i = thread; i < a.k; i += Threads) {
         const idx_t place = list * a.k + i;
         const bool empty = i >= held;
-        a.best_scores[place] = empty ? a.empty : key_score(kept[i]) * a.sign;
+        a.best_scores[place] =
+            empty ? a.empty : key_score(kept[i]) * a.sign + 0.0F;
         a.best_labels[place] = empty ? -1 : a.begin + key_item(kept[i]);
     }
 }

@@ -44,9 +44,11 @@ __global__ void __launch_bounds__(shortlist_threads)
             }
             return reached;
         };
-        // A few too many cost less than the last bits of the pivot.
+        // All that is held reaches the threshold (or is NaN, where the error is
+        // infinite). A few too many cost less than the last bits of the pivot.
         const std::uint32_t nth = cta_pivot<shortlist_threads>(
-            0U, high + 1, a.length, a.length + a.length / 8 + 1, count_from);
+            score_key(threshold), high + 1, a.length,
+            a.length + a.length / 8 + 1, count_from);
         threshold = fmaxf(threshold, key_score(nth) - 2 * a.errors[query]);
     }
     const bool too_short = count > a.list.capacity && !a.is_sample;

@@ -1,5 +1,7 @@
 #include "cuda/merge.h"
 
+#include "faiss_qbnorm/core/parallel_errors.h"
+
 namespace faiss_qbnorm::cuda {
 
 std::vector<float> thresholds_of(const TopLists& lists, idx_t first_query,
@@ -11,19 +13,32 @@ std::vector<float> thresholds_of(const TopLists& lists, idx_t first_query,
     return thresholds;
 }
 
-void merge(const Context& context, Workspace& work, Shortlist& shortlist,
-           const ExactScores& exact, const Ranking& ranking) {
-    Survivors& found = work.survivors;
-    shortlist.finish(exact, found, work.stream());
+void offer_survivors(const Survivors& found, const Ranking& ranking) {
     const auto queries = static_cast<idx_t>(found.starts.size()) - 1;
-#pragma omp parallel for schedule(dynamic, 64)
-    for (idx_t q = 0; q < queries; q++) {
-        for (unsigned i = found.starts[q]; i < found.starts[q + 1]; i++) {
-            ranking.lists.offer(ranking.first_query + q,
-                                {found.scores.data()[i],
-                                 ranking.chunk.label(found.rows.data()[i])});
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        std::vector<Scored> offered;
+#pragma omp for schedule(dynamic, 64)
+        for (idx_t q = 0; q < queries; q++) {
+            errors.run([&] {
+                offered.clear();
+                for (unsigned i = found.starts[q]; i < found.starts[q + 1];
+                     i++) {
+                    offered.push_back(
+                        {found.scores.data()[i],
+                         ranking.chunk.label(found.rows.data()[i])});
+                }
+                ranking.lists.offer_all(ranking.first_query + q, offered);
+            });
         }
     }
+    errors.rethrow();
+}
+
+void offer_all_to_overflowed(const Context& context, Workspace& work,
+                             const Survivors& found, const ExactScores& exact,
+                             const Ranking& ranking) {
     for_exact_scores(
         context, work, exact, ranking.chunk.rows, found.overflowed,
         [&](idx_t query, idx_t first, idx_t rows, const float* scores) {

@@ -18,10 +18,14 @@ struct Ranking {
 std::vector<float> thresholds_of(const TopLists& lists, idx_t first_query,
                                  idx_t queries);
 
-/// Finishes a shortlist into the lists. Where it was too short for a query,
-/// all of the chunk is scored exactly: slow, and right for any number of ties.
-void merge(const Context& context, Workspace& work, Shortlist& shortlist,
-           const ExactScores& exact, const Ranking& ranking);
+/// Offers what a shortlist found to the lists.
+void offer_survivors(const Survivors& found, const Ranking& ranking);
+
+/// Where a shortlist was too short for a query, scores all of the chunk for it
+/// exactly: slow, and right for any number of ties.
+void offer_all_to_overflowed(const Context& context, Workspace& work,
+                             const Survivors& found, const ExactScores& exact,
+                             const Ranking& ranking);
 
 /// Calls visit(query, first row, rows, scores) with the exact scores of all of
 /// the chunk's rows for each of `queries`, in pieces; queries at once in

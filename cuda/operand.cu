@@ -1,5 +1,6 @@
 #include "cuda/operand.h"
 
+#include <algorithm>
 #include <bit>
 
 #include "cuda/kernel_prepare.h"
@@ -40,30 +41,39 @@ void start(Operand& operand, const float* raw, const float* center,
                operand.l2, each ? 0 : operand.scale, elements,
                gallery ? operand.weight.reserve(rows) : nullptr,
                operand.bias.reserve(rows), operand.norms.reserve(rows),
-               operand.errors.reserve(rows), statistics});
+               gallery ? nullptr : operand.errors.reserve(rows), statistics});
 }
 
 }  // namespace
 
-idx_t bytes_of_rows(idx_t padded_rows, int d, bool fp16) {
-    constexpr idx_t arrays = 4;  // weight, bias, norms, errors
-    const idx_t own =
-        fp16 || d % 4 != 0 ? leading_dimension(d, fp16) * (fp16 ? 2 : 4) : 0;
+idx_t bytes_of_rows(idx_t padded_rows, int d, Precision precision) {
+    constexpr idx_t arrays = 3;  // weight, bias, norms
+    const idx_t as_half = leading_dimension(d, true) * 2;
+    const idx_t as_float = d % 4 != 0 ? leading_dimension(d, false) * 4 : 0;
+    const idx_t own = precision == Precision::fp16 ? as_half
+                      : precision == Precision::fp32
+                          ? as_float
+                          : std::max(as_half, as_float);
     return padded_rows * (idx_t{d} * 4 + own + arrays * 4);
 }
 
 void prepare(Operand& operand, const float* raw, const float* center,
              cudaStream_t stream) {
     operand.ld = leading_dimension(operand.d, operand.fp16);
+    const bool gallery = operand.side == Operand::Side::gallery;
     RowStatistics found{0, ~0U, 0};
-    auto* statistics = reinterpret_cast<RowStatistics*>(
-        operand.statistics.reserve(sizeof(RowStatistics) / sizeof(unsigned)));
-    to_device(statistics, &found, 1, stream);
+    RowStatistics* statistics = nullptr;
+    if (gallery) {
+        statistics = reinterpret_cast<RowStatistics*>(
+            operand.statistics.reserve(sizeof(found) / sizeof(unsigned)));
+        to_device(statistics, &found, 1, stream);
+    }
     if (operand.fp16) {
         start<__half>(operand, raw, center, statistics, stream);
     } else {
         start<float>(operand, raw, center, statistics, stream);
     }
+    if (!gallery) return;
     to_host(&found, statistics, 1, stream);
     check(cudaStreamSynchronize(stream), "preparing vectors");
     operand.largest_norm = std::bit_cast<float>(found.largest_norm);

@@ -3,7 +3,7 @@
 #include <cstddef>
 
 #include "cuda/device.h"
-#include "faiss_qbnorm/core/types.h"
+#include "faiss_qbnorm/engine.h"
 
 namespace faiss_qbnorm::cuda {
 
@@ -30,12 +30,13 @@ struct Operand {
     DeviceArray<float> weight;       ///< gallery side only
     DeviceArray<float> bias;
     DeviceArray<float> norms;   ///< rounded up
-    DeviceArray<float> errors;  ///< |row - what `elements` make of it|
+    DeviceArray<float> errors;  ///< |row - what `elements` make of it|;
+                                ///< queries' side only
+    float scale = 1;            ///< of all rows; queries' side only
     DeviceArray<unsigned> statistics;
-    float scale = 1;  ///< of all rows; queries' side only
     float largest_norm = 0;
     float smallest_norm = 0;
-    float largest_error = 0;
+    float largest_error = 0;  ///< gallery side only
 
     idx_t bytes_per_element() const { return fp16 ? 2 : 4; }
     /// Row `row`; as an address only, the type is `fp16`'s.
@@ -48,13 +49,15 @@ struct Operand {
     }
 };
 
-/// Device bytes that an operand and the raw rows it is made of take.
-idx_t bytes_of_rows(idx_t padded_rows, int d, bool fp16);
+/// Device bytes that a gallery operand, in this precision or either, and the
+/// raw rows it is made of take.
+idx_t bytes_of_rows(idx_t padded_rows, int d, Precision precision);
 
 /// Fills `operand` (side, fp16, l2, rows, padded_rows, d) from `raw`, rows x d
-/// floats on the device that are followed by zeros up to padded_rows. `center`
-/// (d floats on the device) is taken from each row; nullptr is none. Waits for
-/// the stream.
+/// floats on the device; where `elements` come to be `raw` itself, there must
+/// be padded_rows of them. `center` (d floats on the device) is taken from each
+/// row; nullptr is none. The norms' extremes and the largest error are the
+/// gallery side's only, which waits for the stream.
 void prepare(Operand& operand, const float* raw, const float* center,
              cudaStream_t stream);
 

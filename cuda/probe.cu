@@ -19,10 +19,11 @@ class CudaProbe : public Probe {
           bank_(bank),
           beta_(normalization.beta),
           results_(results),
-          pipeline_(context.device, chunk_rows(), bank.shape.rows,
-                    bank.columns.operand.d, [this](Chunk& chunk) {
-                        const auto work = context_.pool.take();
-                        probe(*work, chunk);
+          work_(context.pool.take()),
+          pipeline_(work_->halves, context.device, chunk_rows(),
+                    bank.shape.rows, bank.columns.operand.d, [this](Chunk& c) {
+                        prepare(c);
+                        probe(c);
                     }) {}
 
     void add(const GalleryBlock& block) override {
@@ -39,16 +40,24 @@ class CudaProbe : public Probe {
         }
         pipeline_.finish();  // what came before
         const Chunk& all = *bound.resident;
+        const Columns& bank = bank_.columns;
+        require(bound.metric == bank_.metric && all.operand.d == bank.operand.d,
+                "the gallery and the bank were bound with another metric or "
+                "dimension");
+        if (all.operand.fp16 == bank.operand.fp16 && !bank.center.data()) {
+            probe(all);
+            return;
+        }
         // Fewer, larger chunks than what is copied: each has its own overhead.
         const idx_t step = 4 * tile_rows_of_a_chunk();
-        const auto work = context_.pool.take();
-        Chunk& part = work->part;
+        Chunk& part = work_->part;
         for (idx_t begin = 0; begin < all.rows; begin += step) {
             part.rows = std::min(step, all.rows - begin);
-            part.raw = all.raw + begin * bank_.columns.operand.d;
+            part.raw = all.raw + begin * bank.operand.d;
             part.first_label = all.first_label + begin;
             part.labels = all.labels ? all.labels + begin : nullptr;
-            probe(*work, part);
+            prepare(part);
+            probe(part);
         }
     }
 
@@ -69,47 +78,55 @@ class CudaProbe : public Probe {
         return std::clamp<idx_t>(all, 1, tile_rows_of_a_chunk());
     }
 
-    void probe(Workspace& work, Chunk& chunk) {
-        const Operand& bank = bank_.columns.operand;
-        prepare_chunk(chunk, bank_.metric, bank.d, bank.fp16, bank_.shape.rows,
-                      bank_.columns.center.data(), work.stream());
-        work.sums.largest.reserve(chunk.rows);
-        work.sums.sums.reserve(chunk.rows);
-        const idx_t length = results_.winners.k();
-        const idx_t step = shortlist_queries(context_.tiles, bank_.rows, length,
-                                             1, bank_.shape.columns);
+    void prepare(Chunk& chunk) {
+        const Columns& bank = bank_.columns;
+        prepare_chunk(chunk, bank_.metric, bank.operand.d, bank.operand.fp16,
+                      round_up(chunk.rows, bank_.shape.rows),
+                      bank.center.data(), work_->stream());
+    }
+
+    void probe(const Chunk& chunk) {
+        work_->sums.largest.reserve(chunk.rows);
+        work_->sums.sums.reserve(chunk.rows);
+        const idx_t padded = bank_.columns.operand.padded_rows;
+        const idx_t step =
+            shortlist_queries(context_.tiles, bank_.rows, results_.winners.k(),
+                              1, bank_.shape.columns);
         for (idx_t begin = 0; begin < bank_.rows; begin += step) {
-            probe(work, chunk,
-                  {begin, std::min(begin + step, bank.padded_rows),
-                   std::min(step, bank_.rows - begin)});
+            probe(chunk, {begin, std::min(begin + step, padded),
+                          std::min(step, bank_.rows - begin)});
         }
-        write_offsets(work, chunk);
+        write_offsets(chunk);
     }
 
     /// All rows of the chunk against a panel of the bank.
-    void probe(Workspace& work, const Chunk& chunk, const Panel& panel) {
+    void probe(const Chunk& chunk, const Panel& panel) {
         const Columns& bank = bank_.columns;
         const idx_t length = results_.winners.k();
         if (length == 0) {
-            fold(work, chunk, panel, {0, chunk.rows}, false);
+            fold(chunk, panel, {0, chunk.rows}, false);
             return;
         }
         const idx_t capacity =
             shortlist_capacity(context_.tiles, bank_.rows, length);
-        work.raw.begin(
+        Shortlist& shortlist = work_->raw;
+        shortlist.begin(
             thresholds_of(results_.winners, panel.begin, panel.queries),
             errors(chunk, panel), panel.end - panel.begin, length, capacity,
-            work.stream());
+            work_->stream());
         const Filter filter{chunk.operand, bank.operand, panel,
                             bank_.shape,   length,       capacity};
-        filter.all(work, [&](const RowRange& rows) {
-            fold(work, chunk, panel, rows, true);
+        filter.all(*work_, [&](const RowRange& rows) {
+            fold(chunk, panel, rows, true);
         });
-        merge(context_, work, work.raw,
-              {bank_.metric, bank.operand.d,
-               bank.raw.data() + panel.begin * bank.operand.d, chunk.raw,
-               nullptr},
-              {chunk, panel.begin, results_.winners});
+        const ExactScores exact{bank_.metric, bank.operand.d,
+                                bank.raw.data() + panel.begin * bank.operand.d,
+                                chunk.raw, nullptr};
+        const Ranking ranking{chunk, panel.begin, results_.winners};
+        shortlist.finish(exact, work_->stream());
+        offer_survivors(shortlist.survivors(), ranking);
+        offer_all_to_overflowed(context_, *work_, shortlist.survivors(), exact,
+                                ranking);
     }
 
     std::vector<float> errors(const Chunk& chunk, const Panel& panel) const {
@@ -122,71 +139,79 @@ class CudaProbe : public Probe {
                                bank.operand.largest_norm};
         std::vector<float> result(panel.queries);
         for (idx_t i = 0; i < panel.queries; i++) {
-            result[i] = bound.of(bank.norms[panel.begin + i],
-                                 bank.errors[panel.begin + i]);
+            result[i] = bound.of(bank.norm(panel.begin + i),
+                                 bank.error(panel.begin + i));
         }
         return result;
     }
 
-    void fold(Workspace& work, const Chunk& chunk, const Panel& panel,
-              const RowRange& rows, bool filtered) {
-        sweep(work, chunk.operand, bank_.columns.operand, rows, panel,
+    void fold(const Chunk& chunk, const Panel& panel, const RowRange& rows,
+              bool filtered) {
+        const auto starter =
+            chunk.operand.fp16 ? starter_of<__half>(chunk.operand.l2, filtered)
+                               : starter_of<float>(chunk.operand.l2, filtered);
+        sweep(*work_, chunk.operand, bank_.columns.operand, rows, panel,
               bank_.shape, true, [&](const Lane& lane, const Tile& tile) {
-                  if (chunk.operand.fp16) {
-                      filtered
-                          ? start<__half, true>(work, chunk, panel, lane, tile)
-                          : start<__half, false>(work, chunk, panel, lane,
-                                                 tile);
-                  } else {
-                      filtered
-                          ? start<float, true>(work, chunk, panel, lane, tile)
-                          : start<float, false>(work, chunk, panel, lane, tile);
-                  }
+                  (this->*starter)(chunk, panel, lane, tile);
               });
     }
 
-    template <class Score, bool Filtered>
-    void start(const Workspace& work, const Chunk& chunk, const Panel& panel,
-               const Lane& lane, const Tile& tile) {
+    using Starter = void (CudaProbe::*)(const Chunk&, const Panel&, const Lane&,
+                                        const Tile&) const;
+
+    template <class Score>
+    static Starter starter_of(bool l2, bool filtered) {
+        if (l2) {
+            return filtered ? &CudaProbe::start<Score, true, true>
+                            : &CudaProbe::start<Score, true, false>;
+        }
+        return filtered ? &CudaProbe::start<Score, false, true>
+                        : &CudaProbe::start<Score, false, false>;
+    }
+
+    template <class Score, bool L2, bool Filtered>
+    void start(const Chunk& chunk, const Panel& panel, const Lane& lane,
+               const Tile& tile) const {
         const Operand& gallery = chunk.operand;
         const Operand& bank = bank_.columns.operand;
         const auto blocks =
             static_cast<unsigned>(parts(tile.rows, idx_t{fold_rows}));
-        launch(
-            kernel_fold<Score, Filtered>, dim3(blocks), fold_threads,
-            lane.stream,
-            FoldArguments<Score>{
-                static_cast<const Score*>(tile.scores), tile.first, tile.rows,
-                tile.columns, tile.queries(panel), gallery.weight.data(),
-                gallery.bias.data(), bank.bias.data() + tile.first_column,
-                bank.scale, static_cast<float>(beta_ * log2_e),
-                tile.first_column == 0, work.sums.largest.data(),
-                work.sums.sums.data(),
-                Filtered ? work.raw.view().from(tile.first_column - panel.begin)
-                         : ShortlistView{}});
+        launch(kernel_fold<Score, L2, Filtered>, dim3(blocks), fold_threads,
+               lane.stream,
+               FoldArguments<Score>{
+                   static_cast<const Score*>(tile.scores), tile.first,
+                   tile.rows, tile.columns, tile.queries(panel),
+                   gallery.weight.data(), gallery.bias.data(),
+                   bank.bias.data() + tile.first_column, bank.scale,
+                   static_cast<float>(beta_ * log2_e), tile.first_column == 0,
+                   work_->sums.largest.data(), work_->sums.sums.data(),
+                   Filtered
+                       ? work_->raw.view().from(tile.first_column - panel.begin)
+                       : ShortlistView{}});
     }
 
-    void write_offsets(Workspace& work, const Chunk& chunk) {
+    void write_offsets(const Chunk& chunk) {
         const Operand& bank = bank_.columns.operand;
+        FoldSums& sums = work_->sums;
         // Beyond it ScoreBound is infinite.
-        constexpr double most = 8.5e37;
         const double limit =
-            bank.l2 ? std::sqrt(most) - bank.largest_norm
-                    : most / std::max(double{bank.largest_norm}, 1e-300);
+            bank.l2 ? std::sqrt(safe_score) - bank.largest_norm
+                    : safe_score / std::max(double{bank.largest_norm}, 1e-300);
         launch(kernel_offsets,
                dim3(static_cast<unsigned>(
                    parts(chunk.rows, idx_t{offset_threads}))),
-               offset_threads, work.stream(),
+               offset_threads, work_->stream(),
                OffsetArguments{
-                   work.sums.largest.data(), work.sums.sums.data(),
+                   sums.largest.data(), sums.sums.data(),
                    chunk.operand.norms.data(), chunk.rows,
                    static_cast<double>(bank_.rows), beta_,
                    static_cast<float>(std::min(
                        limit, double{std::numeric_limits<float>::max()})),
-                   work.sums.offsets.reserve(chunk.rows)});
-        float* offsets = work.sums.on_host.reserve(chunk.rows);
-        to_host(offsets, work.sums.offsets.data(), chunk.rows, work.stream());
-        work.stream().wait();
+                   sums.offsets.reserve(chunk.rows)});
+        float* offsets = sums.on_host.reserve(chunk.rows);
+        to_host(offsets, sums.offsets.data(), chunk.rows, work_->stream());
+        work_->stream().wait();
+#pragma omp parallel for
         for (idx_t i = 0; i < chunk.rows; i++) {
             results_.offsets[chunk.label(i) - results_.begin] = offsets[i];
         }
@@ -198,6 +223,7 @@ class CudaProbe : public Probe {
     const CudaBank& bank_;
     double beta_;
     ProbeResults results_;
+    WorkspacePool::Lease work_;
     ChunkPipeline pipeline_;  // last: its work uses the rest
 };
 

@@ -1,12 +1,13 @@
 #pragma once
 
-#include <cuda_runtime.h>
-
 #include <cmath>
 
 #include "faiss_qbnorm/core/types.h"
 
 namespace faiss_qbnorm::cuda {
+
+/// A quarter of float's range: sums of products up to here do not overflow.
+constexpr double safe_score = 8.5e37;
 
 /// What the distance of a tile's scores from exact scores depends on, beside
 /// the query.
@@ -21,16 +22,19 @@ struct ScoreBound {
 
     /// |tile score - exact score| is at most this for a query of this norm and
     /// rounding error |q - fp16(q)|; infinity where a product may overflow.
-    __host__ __device__ float of(float norm, float error) const {
+    float of(float norm, float error) const {
         const double a = norm;
         const double b = gallery_norm;
         const double size = l2 ? (a + b) * (a + b) : a * b;
-        if (!(size < 8.5e37)) return HUGE_VALF;  // a quarter of float's range
+        const double most = query_norm;
+        const double largest = l2 ? (most + b) * (most + b) : most * b;
+        if (!(largest < safe_score)) return HUGE_VALF;
         // Cauchy-Schwarz on the operands' measured rounding errors.
         double bound = a * gallery_error + double{error} * (b + gallery_error);
         if (fp16) {
             // Tensor cores align and truncate what they add: two bits less
-            // than float. Then the score is rounded to half, whose smallest
+            // than float. Then, once (Blas forbids sums in half), the score is
+            // rounded to half, whose smallest
             // step (operands are scaled to norms of at most 1) is 2^-24.
             bound += ((d + 16) * 0x1p-22 + 0x1p-11) * a * b;
             bound += 0x1p-22 * query_norm * b;

@@ -98,41 +98,40 @@ void Shortlist::raise(bool is_sample, cudaStream_t stream) {
                           is_sample});
 }
 
-void Shortlist::finish(const ExactScores& exact, Survivors& survivors,
-                       cudaStream_t stream) {
+void Shortlist::finish(const ExactScores& exact, cudaStream_t stream) {
     raise(false, stream);
-    unsigned* counts = survivors.counts.reserve(queries_ + 1);
+    unsigned* counts = survivors_.counts.reserve(queries_ + 1);
     to_host(counts, counts_.data(), queries_, stream);
     check(cudaStreamSynchronize(stream), "selecting");
 
-    survivors.overflowed.clear();
-    survivors.starts.resize(queries_ + 1);
+    survivors_.overflowed.clear();
+    survivors_.starts.resize(queries_ + 1);
     unsigned total = 0;
     for (idx_t i = 0; i < queries_; i++) {
-        survivors.starts[i] = total;
+        survivors_.starts[i] = total;
         if (counts[i] > capacity_) {
-            survivors.overflowed.push_back(static_cast<std::uint32_t>(i));
+            survivors_.overflowed.push_back(static_cast<std::uint32_t>(i));
         } else {
             total += counts[i];
         }
     }
-    survivors.starts[queries_] = total;
+    survivors_.starts[queries_] = total;
     if (total == 0) return;
 
-    unsigned* device_starts = survivors.device_starts.reserve(queries_ + 1);
-    std::copy(survivors.starts.begin(), survivors.starts.end(), counts);
+    unsigned* device_starts = survivors_.device_starts.reserve(queries_ + 1);
+    std::copy(survivors_.starts.begin(), survivors_.starts.end(), counts);
     to_device(device_starts, counts, queries_ + 1, stream);
-    Pair* pairs = survivors.pairs.reserve(total);
+    Pair* pairs = survivors_.pairs.reserve(total);
     launch(kernel_pack, dim3(static_cast<unsigned>(queries_)),
            shortlist_threads, stream,
            PackArguments{view(), device_starts, pairs});
-    float* scores = survivors.device_scores.reserve(total);
-    std::uint32_t* rows = survivors.device_rows.reserve(total);
+    float* scores = survivors_.device_scores.reserve(total);
+    std::uint32_t* rows = survivors_.device_rows.reserve(total);
     launch(kernel_rescore, dim3(parts(total, unsigned{rescore_pairs})),
            rescore_threads, stream, arguments(exact), pairs, total, scores,
            rows);
-    to_host(survivors.scores.reserve(total), scores, total, stream);
-    to_host(survivors.rows.reserve(total), rows, total, stream);
+    to_host(survivors_.scores.reserve(total), scores, total, stream);
+    to_host(survivors_.rows.reserve(total), rows, total, stream);
     check(cudaStreamSynchronize(stream), "scoring");
 }
 

@@ -72,8 +72,10 @@ class Shortlist {
     void raise(bool is_sample, cudaStream_t stream);
 
     /// After the last pass: scores exactly what may belong to the best. Waits.
-    void finish(const ExactScores& exact, Survivors& survivors,
-                cudaStream_t stream);
+    void finish(const ExactScores& exact, cudaStream_t stream);
+
+    /// What finish left.
+    const Survivors& survivors() const { return survivors_; }
 
   private:
     idx_t queries_ = 0;
@@ -84,6 +86,7 @@ class Shortlist {
     DeviceArray<float> errors_;
     DeviceArray<unsigned> counts_;
     DeviceArray<Slot> slots_;
+    Survivors survivors_;
 };
 
 /// Exact scores of gallery rows [first, first + rows) for some queries, each

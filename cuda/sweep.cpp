@@ -15,12 +15,13 @@ TileShape shape(const CudaTiles& tiles, idx_t queries, bool fp16,
     const idx_t even = parts(queries, parts(queries, most));
     const idx_t columns =
         round_up<idx_t>(even, narrow && even < wide ? 8 : wide);
-    const idx_t rows = tiles.tile_bytes / (columns * (fp16 ? 2 : 4));
+    const idx_t rows =
+        std::min(tiles.tile_bytes / (columns * (fp16 ? 2 : 4)), most_rows);
     constexpr idx_t multiple = 128;  // of a tensor core kernel's own tile
-    return {
-        std::clamp<idx_t>(rows > multiple ? rows / multiple * multiple : rows,
-                          1, most_rows),
-        static_cast<int>(columns)};
+    constexpr idx_t least = 8;       // of kernel_fold's
+    return {rows >= multiple ? rows / multiple * multiple
+                             : std::max(rows / least * least, least),
+            static_cast<int>(columns)};
 }
 
 void multiply(const Lane& lane, void* scores, const Operand& gallery,

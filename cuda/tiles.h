@@ -20,7 +20,7 @@ struct CudaTiles {
     idx_t shortlist_bytes = idx_t{1} << 30;
     /// Gallery rows that are copied to the device at once; two such chunks are
     /// under way.
-    idx_t chunk_bytes = idx_t{256} << 20;
+    idx_t chunk_bytes = idx_t{128} << 20;
     /// Exact scores brought to the host at once, where a shortlist is too short
     /// or ranks are counted.
     idx_t exact_scores = idx_t{1} << 22;

@@ -20,6 +20,11 @@ WorkspacePool::Lease::~Lease() {
     pool_.idle_.push_back(std::move(workspace_));
 }
 
+void WorkspacePool::clear() {
+    const std::lock_guard guard(lock_);
+    idle_.clear();
+}
+
 WorkspacePool::Lease WorkspacePool::take() {
     {
         const std::lock_guard guard(lock_);

@@ -52,13 +52,14 @@ struct Workspace {
     Upload upload;
     Shortlist raw;
     Shortlist normalised;
-    Survivors survivors;
+    Columns columns;  ///< a scan's queries
     DeviceArray<float> exact;
     PinnedArray<float> exact_on_host;
     DeviceArray<std::uint32_t> exact_queries;
     DeviceArray<float> row_offsets;
     DeviceArray<idx_t> row_labels;
     Chunk part;  ///< of a bound gallery, as a probe takes it
+    ChunkHalves halves;
     FoldSums sums;
     RerankBatch rerank[2];
 
@@ -92,6 +93,7 @@ class WorkspacePool {
     };
 
     Lease take();
+    void clear();
 
   private:
     std::mutex lock_;

@@ -45,6 +45,19 @@ class TopLists {
         std::push_heap(begin, end, ranks_before);
     }
 
+    /// Offers many items at once, in any order: cheaper than one by one. The
+    /// vector's content is used up.
+    void offer_all(idx_t row, std::vector<Scored>& offered) {
+        const auto begin = entries_.begin() + row * k_;
+        offered.insert(offered.end(), begin, begin + sizes_[row]);
+        const auto kept = std::min(static_cast<idx_t>(offered.size()), k_);
+        std::nth_element(offered.begin(), offered.begin() + kept, offered.end(),
+                         ranks_before);
+        std::copy(offered.begin(), offered.begin() + kept, begin);
+        std::make_heap(begin, begin + kept, ranks_before);
+        sizes_[row] = kept;
+    }
+
     /// The items of `row`, the worst first and the rest in no order.
     std::span<const Scored> items(idx_t row) const {
         return {entries_.data() + row * k_, static_cast<size_t>(sizes_[row])};

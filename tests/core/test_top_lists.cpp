@@ -48,6 +48,36 @@ TEST(TopLists, KeepTheBestWhateverTheOrderOfArrival) {
     }
 }
 
+TEST(TopLists, TakeManyAtOnceAsOneByOne) {
+    for (const idx_t n : {0, 1, 5, 100}) {
+        for (const idx_t k : {1, 2, 10, 100, 150}) {
+            const std::vector<Scored> items = random_items(n, 5);
+            for (const idx_t alone : {idx_t{0}, n / 3, n}) {
+                TopLists expected(2, k);
+                TopLists lists(2, k);
+                for (const Scored& item : items) expected.offer(1, item);
+                for (idx_t i = 0; i < alone; i++) lists.offer(1, items[i]);
+                std::vector<Scored> rest(items.begin() + alone, items.end());
+                lists.offer_all(1, rest);
+                const auto want = expected.sorted(1);
+                const auto got = lists.sorted(1);
+                ASSERT_EQ(got.size(), want.size());
+                for (size_t i = 0; i < got.size(); i++) {
+                    EXPECT_EQ(got[i].label, want[i].label);
+                }
+                EXPECT_EQ(lists.threshold(1), expected.threshold(1));
+                EXPECT_TRUE(lists.items(0).empty());
+                // Still a heap: the next offers land where they should.
+                for (idx_t i = 0; i < 20; i++) {
+                    expected.offer(1, {static_cast<float>(i), 1000 + i});
+                    lists.offer(1, {static_cast<float>(i), 1000 + i});
+                }
+                EXPECT_EQ(lists.threshold(1), expected.threshold(1));
+            }
+        }
+    }
+}
+
 TEST(TopLists, WithoutRoomTakeNothing) {
     TopLists lists(1, 0);
     lists.offer(0, {1.0F, 1});

@@ -49,6 +49,7 @@ inline std::vector<Kind> all() {
 #endif
 #ifdef QBNORM_TEST_CUDA
     kinds.push_back({"cuda_fp32", true, Precision::fp32});
+    kinds.push_back({"cuda_fp16", true, Precision::fp16});
     kinds.push_back({"cuda_auto", true, Precision::automatic});
 #endif
     return kinds;

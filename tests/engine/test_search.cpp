@@ -206,6 +206,23 @@ TEST_P(ExactSearch, RanksTiesByLabel) {
     }
 }
 
+TEST_P(ExactSearch, ReadsPeriodicGalleries) {
+    // Every tenth item answers; samples of every tenth see those or none.
+    for (const int phase : {0, 3}) {
+        Case c{Metric::inner_product,
+               testdata::unit(600, 12, 4),
+               testdata::unit(9, 12, 5),
+               testdata::unit(30, 12, 6),
+               {}};
+        for (idx_t i = 0; i < 600; i++) {
+            for (int j = 0; i % 10 != phase && j < 12; j++) {
+                c.gallery.data[i * 12 + j] *= -1;
+            }
+        }
+        expect_right(*make(Cut::small), c, 10, 2e-6);
+    }
+}
+
 TEST_P(ExactSearch, DependsOnNeitherTilesThreadsNorBatch) {
     const Case c{Metric::inner_product,
                  testdata::unit(3001, 33, 1),

@@ -1,259 +1,116 @@
 // The runtime's memory: allocations, copies, fills.
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "host_state.h"
 
 namespace qbnorm_host {
+
+cudaError_t allocate(void** memory, std::size_t size, bool on_device) {
+    constexpr int poison = 0xFB;  // floats of -2.6e36, large integers
+    return call([=] {
+        State& s = state();
+        *memory = nullptr;
+        if (size == 0) return cudaSuccess;
+        const std::size_t free = s.capacity - std::min(s.used, s.capacity);
+        if ((on_device && size > free) ||
+            posix_memalign(memory, 256, size) != 0) {
+            return cudaErrorMemoryAllocation;
+        }
+        std::memset(*memory, poison, size);
+        s.allocations[static_cast<char*>(*memory)] = {size, on_device};
+        if (on_device) s.used += size;
+        return cudaSuccess;
+    });
+}
+
 namespace {
 
-[[noreturn]] void fail(const std::string& what) {
-    throw std::logic_error(what);
-}
-
-// Throws unless the host may use [memory, memory + bytes). True if pinned.
-bool check_host_memory(const void* memory, std::size_t bytes,
-                       const char* what) {
-    const auto it = runtime().find(memory);
-    if (it == runtime().allocations.end()) {
-        return false;
-    }
-    if (it->second.device_memory) {
-        fail(what + std::string(": device memory, where the host's belongs"));
-    }
-    const auto offset =
-        std::size_t(static_cast<const char*>(memory) - it->first);
-    if (bytes > it->second.size - offset) {
-        fail(what + std::string(": beyond its pinned allocation"));
-    }
-    return true;
-}
-
-bool is_device_memory(const void* memory) {
-    const auto it = runtime().find(memory);
-    return it != runtime().allocations.end() && it->second.device_memory;
-}
-
-cudaError_t allocate(void** memory, std::size_t size, bool device_memory) {
-    Runtime& r = runtime();
-    if (memory == nullptr) {
-        return cudaErrorInvalidValue;
-    }
-    if (size == 0) {
-        *memory = nullptr;
-        return cudaSuccess;
-    }
-    if (device_memory && (r.used > r.capacity || size > r.capacity - r.used)) {
-        return cudaErrorMemoryAllocation;
-    }
-    void* made = nullptr;
-    if (posix_memalign(&made, 256, size) != 0) {
-        return cudaErrorMemoryAllocation;
-    }
-    std::memset(made, kPoison, size);
-    r.allocations[static_cast<char*>(made)] = {size, device_memory,
-                                               current_device};
-    if (device_memory) {
-        r.used += size;
-        r.peak = std::max(r.peak, r.used);
-    }
-    *memory = made;
-    return cudaSuccess;
-}
-
-cudaError_t free_memory(void* memory, bool device_memory) {
+cudaError_t free_memory(void* memory, bool on_device) {
     return release([=] {
-        Runtime& r = runtime();
-        if (memory == nullptr) {
-            return;
+        if (memory == nullptr) return;
+        State& s = state();
+        const auto it = s.allocations.find(static_cast<char*>(memory));
+        if (it == s.allocations.end() || it->second.on_device != on_device) {
+            throw std::logic_error("freed, but not allocated, or freed before");
         }
-        release([] { drain(); });
-        const auto it = r.allocations.find(static_cast<char*>(memory));
-        if (it == r.allocations.end() ||
-            it->second.device_memory != device_memory) {
-            fail("freed, but not allocated, or freed before");
-        }
-        r.used -= device_memory ? it->second.size : 0;
-        r.allocations.erase(it);
+        if (on_device) s.used -= it->second.size;
+        s.allocations.erase(it);
         std::free(memory);
     });
 }
 
-struct Area {
-    char* to;
-    std::size_t to_pitch;
-    const char* from;
-    std::size_t from_pitch, width, height;
-
-    void copy() const {
-        for (std::size_t row = 0; row < height; ++row) {
-            std::memmove(to + row * to_pitch, from + row * from_pitch, width);
-        }
+// Checks a copy. What makes it, later.
+std::function<void()> copy(void* to, const void* from, std::size_t bytes,
+                           cudaMemcpyKind kind) {
+    if (bytes == 0) return [] {};
+    check_memory(to, bytes, kind != cudaMemcpyDeviceToHost, "a copy's end");
+    if (check_memory(from, bytes, kind != cudaMemcpyHostToDevice,
+                     "a copy's source")) {
+        return [=] { std::memmove(to, from, bytes); };
     }
-};
-
-// Queues a copy. Of pageable memory the host copies at once, as CUDA does.
-cudaError_t copy(Area area, cudaMemcpyKind kind, cudaStream_t stream) {
-    if (area.width == 0 || area.height == 0) {
-        stream_of(stream);
-        return cudaSuccess;
-    }
-    if (area.width > area.to_pitch || area.width > area.from_pitch) {
-        return cudaErrorInvalidPitchValue;
-    }
-    if (kind < cudaMemcpyHostToHost || kind > cudaMemcpyDefault) {
-        return cudaErrorInvalidMemcpyDirection;
-    }
-    const bool guess = kind == cudaMemcpyDefault;
-    const bool from_device =
-        guess ? is_device_memory(area.from) : (kind & 2) != 0;
-    const bool to_device = guess ? is_device_memory(area.to)
-                                 : kind == cudaMemcpyHostToDevice ||
-                                       kind == cudaMemcpyDeviceToDevice;
-    const std::size_t to_bytes = (area.height - 1) * area.to_pitch + area.width;
-    const std::size_t from_bytes =
-        (area.height - 1) * area.from_pitch + area.width;
-    if (to_device) {
-        check_device_memory(area.to, to_bytes, "a copy's destination");
-    } else {
-        check_host_memory(area.to, to_bytes, "a copy's destination");
-    }
-    if (from_device) {
-        check_device_memory(area.from, from_bytes, "a copy's source");
-    } else if (!check_host_memory(area.from, from_bytes, "a copy's source")) {
-        const auto staged =
-            std::make_shared<std::vector<char>>(area.width * area.height);
-        Area{staged->data(),  area.width, area.from,
-             area.from_pitch, area.width, area.height}
-            .copy();
-        area.from = staged->data();
-        area.from_pitch = area.width;
-        push(stream, {.run = [area, staged] { area.copy(); }});
-        return cudaSuccess;
-    }
-    push(stream, {.run = [area] { area.copy(); }});
-    return cudaSuccess;
-}
-
-Area area_of(void* to, std::size_t to_pitch, const void* from,
-             std::size_t from_pitch, std::size_t width, std::size_t height) {
-    return {static_cast<char*>(to),
-            to_pitch,
-            static_cast<const char*>(from),
-            from_pitch,
-            width,
-            height};
-}
-
-cudaError_t set(void* memory, int value, std::size_t count,
-                cudaStream_t stream) {
-    if (count != 0) {
-        check_device_memory(memory, count, "a memset");
-    }
-    push(stream, {.run = [=] {
-             if (count != 0) {
-                 std::memset(memory, value, count);
-             }
-         }});
-    return cudaSuccess;
+    // Pageable memory is read at once, as by CUDA.
+    const char* first = static_cast<const char*>(from);
+    return [to, staged = std::vector<char>(first, first + bytes)] {
+        std::memcpy(to, staged.data(), staged.size());
+    };
 }
 
 }  // namespace
 
-void check_device_memory(const void* memory, std::size_t bytes,
-                         const char* what) {
-    const Runtime& r = runtime();
-    const auto it = r.find(memory);
-    if (it == r.allocations.end() || !it->second.device_memory) {
-        fail(what + std::string(": not in device memory"));
+bool check_memory(const void* memory, std::size_t bytes, bool on_device,
+                  const char* what) {
+    const auto& allocations = state().allocations;
+    const char* address = static_cast<const char*>(memory);
+    auto it = allocations.upper_bound(address);
+    it = it == allocations.begin() ? allocations.end() : std::prev(it);
+    const bool inside = it != allocations.end() &&
+                        std::size_t(address - it->first) < it->second.size;
+    if ((inside && it->second.on_device) != on_device) {
+        throw std::logic_error(what + std::string(on_device
+                                                      ? ": not on the device"
+                                                      : ": on the device"));
     }
-    const auto offset =
-        std::size_t(static_cast<const char*>(memory) - it->first);
-    if (bytes > it->second.size - offset) {
-        fail(what + std::string(": ") + std::to_string(bytes) + " bytes, " +
-             std::to_string(it->second.size - offset) +
-             " are left of the allocation");
+    if (inside && bytes > it->second.size - std::size_t(address - it->first)) {
+        throw std::logic_error(what + std::string(": beyond its allocation"));
     }
+    return inside;
 }
 
 }  // namespace qbnorm_host
 
 using namespace qbnorm_host;
 
-cudaError_t cudaMalloc(void** memory, size_t size) {
-    return call([=] { return allocate(memory, size, true); });
-}
 cudaError_t cudaFree(void* memory) {
     return free_memory(memory, true);
-}
-cudaError_t cudaMallocHost(void** memory, size_t size) {
-    return call([=] { return allocate(memory, size, false); });
-}
-cudaError_t cudaHostAlloc(void** memory, size_t size, unsigned int) {
-    return cudaMallocHost(memory, size);
 }
 cudaError_t cudaFreeHost(void* memory) {
     return free_memory(memory, false);
 }
 cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
     return call([=] {
-        const Runtime& r = runtime();
-        *total = r.capacity;
-        *free = r.capacity - std::min(r.used, r.capacity);
-        return cudaSuccess;
+        *total = state().capacity;
+        *free = *total - std::min(state().used, *total);
     });
-}
-cudaError_t cudaPointerGetAttributes(cudaPointerAttributes* attributes,
-                                     const void* memory) {
-    return call([=] {
-        const Runtime& r = runtime();
-        const auto it = r.find(memory);
-        void* pointer = const_cast<void*>(memory);
-        if (it == r.allocations.end()) {
-            *attributes = {cudaMemoryTypeUnregistered, -2, nullptr, pointer};
-        } else if (it->second.device_memory) {
-            *attributes = {cudaMemoryTypeDevice, it->second.device, pointer,
-                           nullptr};
-        } else {
-            *attributes = {cudaMemoryTypeHost, it->second.device, pointer,
-                           pointer};
-        }
-        return cudaSuccess;
-    });
-}
-
-cudaError_t cudaMemcpy(void* to, const void* from, size_t count,
-                       cudaMemcpyKind kind) {
-    return cudaMemcpy2D(to, count, from, count, count, 1, kind);
 }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t count,
                             cudaMemcpyKind kind, cudaStream_t stream) {
-    return cudaMemcpy2DAsync(to, count, from, count, count, 1, kind, stream);
+    return call([=] { push(stream, {.run = copy(to, from, count, kind)}); });
 }
-cudaError_t cudaMemcpy2D(void* to, size_t to_pitch, const void* from,
-                         size_t from_pitch, size_t width, size_t height,
-                         cudaMemcpyKind kind) {
+cudaError_t cudaMemcpy(void* to, const void* from, size_t count,
+                       cudaMemcpyKind kind) {
     return call([=] {
-        const cudaError_t error =
-            copy(area_of(to, to_pitch, from, from_pitch, width, height), kind,
-                 nullptr);
-        synchronize(nullptr);
-        return error;
+        drain();
+        copy(to, from, count, kind)();
     });
-}
-cudaError_t cudaMemcpy2DAsync(void* to, size_t to_pitch, const void* from,
-                              size_t from_pitch, size_t width, size_t height,
-                              cudaMemcpyKind kind, cudaStream_t stream) {
-    return call([=] {
-        return copy(area_of(to, to_pitch, from, from_pitch, width, height),
-                    kind, stream);
-    });
-}
-cudaError_t cudaMemset(void* memory, int value, size_t count) {
-    return cudaMemsetAsync(memory, value, count, nullptr);
 }
 cudaError_t cudaMemsetAsync(void* memory, int value, size_t count,
                             cudaStream_t stream) {
-    return call([=] { return set(memory, value, count, stream); });
+    return call([=] {
+        if (count != 0) check_memory(memory, count, true, "a memset");
+        push(stream, {.run = [=] {
+                 if (count != 0) std::memset(memory, value, count);
+             }});
+    });
 }

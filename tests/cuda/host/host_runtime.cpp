@@ -1,6 +1,8 @@
 #include "host_runtime.h"
 
-#include <limits>
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 
 #include "host_state.h"
 
@@ -9,110 +11,102 @@ namespace qbnorm_host {
 thread_local int current_device = 0;
 thread_local cudaError_t last_error = cudaSuccess;
 
-Runtime& runtime() {
-    static Runtime r;
-    return r;
+State& state() {
+    static State s;
+    return s;
 }
 
-std::recursive_mutex& runtime_mutex() {
-    return runtime().mutex;
-}
-
-cudaError_t begin_call(bool needs_device) {
-    Runtime& r = runtime();
-    rethrow_kernel_error();
-    ++r.calls;
-    if (r.sticky_error != cudaSuccess) {
-        return r.sticky_error;
+State::~State() {
+    if (kernel_error) {  // no test has seen it
+        std::fputs("a kernel's error was never thrown\n", stderr);
+        std::_Exit(1);
     }
-    if (r.calls_to_failure != 0 && --r.calls_to_failure == 0) {
-        if (r.failure_is_sticky) {
-            r.sticky_error = r.failure;
-            r.streams.drop();
+}
+
+cudaError_t begin_call() {
+    State& s = state();
+    if (s.kernel_error) {
+        std::rethrow_exception(std::exchange(s.kernel_error, nullptr));
+    }
+    ++s.calls;
+    if (s.sticky_error != cudaSuccess) return s.sticky_error;
+    if (s.calls_to_failure != 0 && --s.calls_to_failure == 0) {
+        if (s.failure_is_sticky) {
+            s.sticky_error = s.failure;
+            drop_work();
         }
-        return r.failure;
+        return s.failure;
     }
-    if (needs_device && r.device_error != cudaSuccess) {
-        return r.device_error;
-    }
-    return needs_device && r.devices <= 0 ? cudaErrorNoDevice : cudaSuccess;
+    if (s.device_error != cudaSuccess) return s.device_error;
+    return s.devices > 0 ? cudaSuccess : cudaErrorNoDevice;
 }
 
-void count_cublas_handles(int change) {
-    runtime().cublas_handles += std::size_t(change);
+cudaError_t release(const std::function<void()>& free) {
+    State& s = state();
+    const std::lock_guard lock(s.mutex);
+    for (const auto& part : {std::function<void()>(drain), free}) {
+        try {
+            part();
+        } catch (const std::exception& error) {
+            std::fprintf(stderr, "while freeing: %s\n", error.what());
+            s.kernel_error = std::current_exception();
+        }
+    }
+    return keep(s.sticky_error);
 }
 
 LiveObjects live_objects() {
-    const Runtime& r = runtime();
-    const std::lock_guard lock(runtime().mutex);
-    LiveObjects live;
-    for (const auto& [address, allocation] : r.allocations) {
-        ++(allocation.device_memory ? live.device_allocations
-                                    : live.pinned_allocations);
-    }
-    live.streams = r.streams.size();
-    live.events = r.events.size();
-    live.cublas_handles = r.cublas_handles;
-    return live;
-}
-std::size_t device_bytes_in_use() {
-    const std::lock_guard lock(runtime().mutex);
-    return runtime().used;
-}
-std::size_t device_bytes_peak() {
-    const std::lock_guard lock(runtime().mutex);
-    return runtime().peak;
+    const State& s = state();
+    const std::lock_guard lock(state().mutex);
+    const auto on_device =
+        std::count_if(s.allocations.begin(), s.allocations.end(),
+                      [](const auto& item) { return item.second.on_device; });
+    return {std::size_t(on_device), s.allocations.size() - on_device,
+            s.streams.size(), s.events.size(), s.handles.size()};
 }
 std::uint64_t call_count() {
-    const std::lock_guard lock(runtime().mutex);
-    return runtime().calls;
+    const std::lock_guard lock(state().mutex);
+    return state().calls;
 }
 void fail_call(std::uint64_t n, cudaError_t error, bool sticky) {
-    Runtime& r = runtime();
-    const std::lock_guard lock(r.mutex);
-    r.calls_to_failure = n;
-    r.failure = error;
-    r.failure_is_sticky = sticky;
+    State& s = state();
+    const std::lock_guard lock(s.mutex);
+    s.calls_to_failure = n;
+    s.failure = error;
+    s.failure_is_sticky = sticky;
 }
 void set_device_count(int n, cudaError_t error) {
-    const std::lock_guard lock(runtime().mutex);
-    runtime().devices = n;
-    runtime().device_error = error;
+    const std::lock_guard lock(state().mutex);
+    state().devices = n;
+    state().device_error = error;
 }
 void set_free_memory(std::size_t bytes) {
-    const std::lock_guard lock(runtime().mutex);
-    runtime().capacity = runtime().used + bytes;
+    const std::lock_guard lock(state().mutex);
+    state().capacity = state().used + bytes;
 }
 void set_seed(std::uint64_t seed) {
-    const std::lock_guard lock(runtime().mutex);
-    runtime().streams.random = Random(seed);
+    const std::lock_guard lock(state().mutex);
+    state().random.seed(seed);
     blocks.set_seed(seed);
 }
 void set_eagerness(unsigned percent) {
-    const std::lock_guard lock(runtime().mutex);
-    runtime().eagerness = std::min(percent, 100u);
-}
-void rethrow_kernel_error() {
-    const std::lock_guard lock(runtime().mutex);
-    if (runtime().kernel_error) {
-        std::rethrow_exception(std::exchange(runtime().kernel_error, nullptr));
-    }
+    const std::lock_guard lock(state().mutex);
+    state().eagerness = std::min(percent, 100u);
 }
 void reset() {
-    Runtime& r = runtime();
-    const std::lock_guard lock(r.mutex);
-    r.streams.drop();
-    r.peak = r.used;
-    r.capacity = kDeviceBytes;
-    r.devices = 1;
-    r.device_error = r.failure = r.sticky_error = cudaSuccess;
-    r.calls = r.calls_to_failure = 0;
-    r.failure_is_sticky = false;
-    r.eagerness = 0;
-    last_error = cudaSuccess;
+    State& s = state();
+    const std::lock_guard lock(s.mutex);
+    drop_work();
+    s.capacity = kDeviceBytes;
+    s.devices = 1;
+    s.device_error = s.sticky_error = last_error = cudaSuccess;
+    s.calls = s.calls_to_failure = 0;
+    s.eagerness = 0;
     current_device = 0;
     set_seed(0);
-    rethrow_kernel_error();
+    if (s.kernel_error) {
+        std::rethrow_exception(std::exchange(s.kernel_error, nullptr));
+    }
 }
 
 }  // namespace qbnorm_host
@@ -120,62 +114,52 @@ void reset() {
 using namespace qbnorm_host;
 
 const char* cudaGetErrorName(cudaError_t error) {
-    switch (error) {
-#define QBNORM_HOST_NAME(name, number, text) \
-    case name:                               \
-        return #name;
-        QBNORM_HOST_ERRORS(QBNORM_HOST_NAME)
-#undef QBNORM_HOST_NAME
+    constexpr std::pair<cudaError_t, const char*> names[] = {
+        {cudaSuccess, "cudaSuccess"},
+        {cudaErrorMemoryAllocation, "cudaErrorMemoryAllocation"},
+        {cudaErrorInsufficientDriver, "cudaErrorInsufficientDriver"},
+        {cudaErrorNoDevice, "cudaErrorNoDevice"},
+        {cudaErrorInvalidDevice, "cudaErrorInvalidDevice"},
+        {cudaErrorECCUncorrectable, "cudaErrorECCUncorrectable"},
+        {cudaErrorIllegalAddress, "cudaErrorIllegalAddress"},
+        {cudaErrorLaunchTimeout, "cudaErrorLaunchTimeout"},
+        {cudaErrorAssert, "cudaErrorAssert"},
+        {cudaErrorHardwareStackError, "cudaErrorHardwareStackError"},
+        {cudaErrorIllegalInstruction, "cudaErrorIllegalInstruction"},
+        {cudaErrorMisalignedAddress, "cudaErrorMisalignedAddress"},
+        {cudaErrorInvalidAddressSpace, "cudaErrorInvalidAddressSpace"},
+        {cudaErrorInvalidPc, "cudaErrorInvalidPc"},
+        {cudaErrorLaunchFailure, "cudaErrorLaunchFailure"},
+    };
+    for (const auto& [named, name] : names) {
+        if (named == error) return name;
     }
-    return "unrecognized error code";
+    throw std::logic_error("not an error of CUDA, or not one known here");
 }
 const char* cudaGetErrorString(cudaError_t error) {
-    switch (error) {
-#define QBNORM_HOST_TEXT(name, number, text) \
-    case name:                               \
-        return text;
-        QBNORM_HOST_ERRORS(QBNORM_HOST_TEXT)
-#undef QBNORM_HOST_TEXT
-    }
-    return "unrecognized error code";
+    return cudaGetErrorName(error);
 }
 cudaError_t cudaGetLastError() {
-    const cudaError_t error = cudaPeekAtLastError();
-    last_error = cudaSuccess;
-    return error;
-}
-cudaError_t cudaPeekAtLastError() {
-    return call([] { return last_error; }, false);
+    const std::lock_guard lock(state().mutex);
+    const cudaError_t error = std::exchange(last_error, cudaSuccess);
+    return state().sticky_error != cudaSuccess ? state().sticky_error : error;
 }
 
 cudaError_t cudaDriverGetVersion(int* version) {
-    return call(
-        [=] {
-            const bool old =
-                runtime().device_error == cudaErrorInsufficientDriver;
-            *version = old ? CUDART_VERSION - 1000 : CUDART_VERSION;
-            return cudaSuccess;
-        },
-        false);
+    *version = CUDART_VERSION;
+    return cudaSuccess;
 }
 cudaError_t cudaRuntimeGetVersion(int* version) {
-    return call(
-        [=] {
-            *version = CUDART_VERSION;
-            return cudaSuccess;
-        },
-        false);
+    *version = CUDART_VERSION;
+    return cudaSuccess;
 }
 cudaError_t cudaGetDeviceCount(int* count) {
     *count = 0;
-    return call([=] {
-        *count = runtime().devices;
-        return cudaSuccess;
-    });
+    return call([=] { *count = state().devices; });
 }
 cudaError_t cudaSetDevice(int device) {
     return call([=] {
-        if (device < 0 || device >= runtime().devices) {
+        if (device < 0 || device >= state().devices) {
             return cudaErrorInvalidDevice;
         }
         current_device = device;
@@ -183,87 +167,16 @@ cudaError_t cudaSetDevice(int device) {
     });
 }
 cudaError_t cudaGetDevice(int* device) {
+    return call([=] { *device = current_device; });
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     return call([=] {
-        *device = current_device;
-        return cudaSuccess;
+        *value = attribute == cudaDevAttrComputeCapabilityMajor ? 9 : 0;
     });
 }
-cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute,
-                                   int device) {
+cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
     return call([=] {
-        if (device < 0 || device >= runtime().devices) {
-            return cudaErrorInvalidDevice;
-        }
-        switch (attribute) {
-            case cudaDevAttrMaxThreadsPerBlock:
-                *value = int(kMaxThreads);
-                break;
-            case cudaDevAttrMaxGridDimX:
-                *value = std::numeric_limits<int>::max();
-                break;
-            case cudaDevAttrMaxGridDimY:
-            case cudaDevAttrMaxGridDimZ:
-                *value = 65535;
-                break;
-            case cudaDevAttrMaxSharedMemoryPerBlock:
-                *value = 48 << 10;
-                break;
-            case cudaDevAttrWarpSize:
-                *value = warpSize;
-                break;
-            case cudaDevAttrMultiProcessorCount:
-                *value = 4;
-                break;
-            case cudaDevAttrL2CacheSize:
-                *value = 50 << 20;
-                break;
-            case cudaDevAttrMaxThreadsPerMultiProcessor:
-                *value = 2048;
-                break;
-            case cudaDevAttrComputeCapabilityMajor:
-                *value = 9;
-                break;
-            case cudaDevAttrComputeCapabilityMinor:
-                *value = 0;
-                break;
-            case cudaDevAttrMaxSharedMemoryPerBlockOptin:
-                *value = 227 << 10;
-                break;
-            default:
-                return cudaErrorInvalidValue;
-        }
-        return cudaSuccess;
-    });
-}
-cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
-    return call([=] {
-        if (device < 0 || device >= runtime().devices) {
-            return cudaErrorInvalidDevice;
-        }
-        *properties = {
-            .name = "a host that stands in for a device",
-            .totalGlobalMem = runtime().capacity,
-            .sharedMemPerBlock = 48 << 10,
-            .regsPerBlock = 65536,
-            .warpSize = warpSize,
-            .maxThreadsPerBlock = int(kMaxThreads),
-            .maxThreadsDim = {1024, 1024, 64},
-            .maxGridSize = {std::numeric_limits<int>::max(), 65535, 65535},
-            .major = 9,
-            .minor = 0,
-            .multiProcessorCount = 4,
-            .integrated = 0,
-            .concurrentKernels = 1,
-            .asyncEngineCount = 2,
-            .l2CacheSize = 50 << 20,
-            .maxThreadsPerMultiProcessor = 2048,
-            .sharedMemPerBlockOptin = 227 << 10};
-        return cudaSuccess;
-    });
-}
-cudaError_t cudaDeviceSynchronize() {
-    return call([] {
-        drain();
-        return cudaSuccess;
+        *properties = {"a host that stands in for a device", state().capacity,
+                       4, 50 << 20};
     });
 }

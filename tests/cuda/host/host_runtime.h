@@ -5,8 +5,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <mutex>
 
 #include "cuda_runtime.h"
 
@@ -22,11 +20,8 @@ struct LiveObjects {
     bool operator==(const LiveObjects&) const = default;
 };
 LiveObjects live_objects();
-std::size_t device_bytes_in_use();
-/// The largest device_bytes_in_use() since the last reset().
-std::size_t device_bytes_peak();
-/// API calls since the last reset(): those that return a cudaError_t or a
-/// cublasStatus_t, but for those that free.
+/// API calls since the last reset() that could be made to fail: all but those
+/// that free or that ask for an error or a version.
 std::uint64_t call_count();
 
 /// The n-th such call from now (1: the next) fails with `error`, cuBLAS with
@@ -43,22 +38,9 @@ void set_seed(std::uint64_t seed);
 /// After each call that puts work on a stream, some work is done at once with
 /// this chance in percent, as a device would. 0 unless set: all work waits.
 void set_eagerness(unsigned percent);
-/// Throws the error of a kernel that ran while something was being freed:
-/// freeing must not throw. The next API call would throw it too.
-void rethrow_kernel_error();
-/// As at the start, but for the live objects. Queued work is dropped.
+/// As at the start, but for the live objects. Queued work is dropped. Throws
+/// what a kernel that ran while something was being freed could not throw; so
+/// does each other call, but for those that free.
 void reset();
-
-// For the stand-ins of other libraries; with runtime_mutex() held.
-
-std::recursive_mutex& runtime_mutex();
-/// Counts an API call. What it must fail with, or cudaSuccess.
-cudaError_t begin_call(bool needs_device = true);
-/// Puts work on a stream.
-void enqueue(cudaStream_t stream, std::function<void()> work);
-/// Throws unless [memory, memory + bytes) is within one device allocation.
-void check_device_memory(const void* memory, std::size_t bytes,
-                         const char* what);
-void count_cublas_handles(int change);
 
 }  // namespace qbnorm_host

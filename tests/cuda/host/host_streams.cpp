@@ -1,101 +1,85 @@
 // The runtime's streams, events and launches.
-#include "host_streams.h"
+#include <algorithm>
 
 #include "host_state.h"
 
 namespace qbnorm_host {
 namespace {
 
-[[noreturn]] void fail(const std::string& what) {
-    throw std::logic_error(what);
-}
-
-cudaError_t create_stream(cudaStream_t* stream, unsigned flags) {
-    if (stream == nullptr || flags > cudaStreamNonBlocking) {
-        return cudaErrorInvalidValue;
+// Runs one piece of work; false if none can run. An error drops all work.
+bool step() {
+    std::vector<CUstream_st*> runnable;
+    for (CUstream_st* stream : state().streams) {
+        if (stream->queue.empty()) continue;
+        const Work& first = stream->queue.front();
+        if (!first.after || *first.after) runnable.push_back(stream);
     }
-    *stream = runtime().streams.create(flags != cudaStreamNonBlocking,
-                                       current_device);
-    return cudaSuccess;
-}
-
-cudaError_t create_event(cudaEvent_t* event, unsigned flags) {
-    if (event == nullptr) {
-        return cudaErrorInvalidValue;
+    if (runnable.empty()) return false;
+    auto& queue = runnable[state().random() % runnable.size()]->queue;
+    const Work work = std::move(queue.front());
+    queue.pop_front();
+    try {
+        if (work.run) work.run();
+    } catch (...) {
+        drop_work();
+        throw;
     }
-    *event = new CUevent_st{(flags & cudaEventDisableTiming) == 0,
-                            current_device, nullptr};
-    runtime().events.push_back(*event);
-    return cudaSuccess;
+    if (work.records) *work.records = true;
+    return true;
 }
 
 }  // namespace
 
-CUstream_st* stream_of(cudaStream_t stream) {
-    Streams& streams = runtime().streams;
-    if (stream == nullptr || stream == cudaStreamLegacy) {
-        return streams.null_stream();
+CUstream_st& stream_of(cudaStream_t stream) {
+    const auto& streams = state().streams;
+    if (std::find(streams.begin(), streams.end(), stream) == streams.end()) {
+        throw std::logic_error("not a stream, or destroyed, or the null one");
     }
-    if (!streams.contains(stream)) {
-        fail("not a stream, or destroyed");
-    }
-    return stream;
+    return *stream;
 }
-CUevent_st* event_of(cudaEvent_t event) {
-    const auto& events = runtime().events;
-    if (std::find(events.begin(), events.end(), event) == events.end()) {
-        fail("not an event, or destroyed");
+CUevent_st& event_of(cudaEvent_t event) {
+    if (!state().events.contains(event)) {
+        throw std::logic_error("not an event, or destroyed");
     }
-    return event;
+    return *event;
 }
 
 void push(cudaStream_t stream, Work work) {
-    Runtime& r = runtime();
-    r.streams.push(stream_of(stream), std::move(work));
-    while (r.streams.random() % 100 < r.eagerness && r.streams.step()) {
+    stream_of(stream).queue.push_back(std::move(work));
+    while (state().random() % 100 < state().eagerness && step()) {
+    }
+}
+void run_until(const std::function<bool()>& done) {
+    while (!done()) {
+        if (!step()) throw std::logic_error("streams: all wait for each other");
+    }
+}
+void drain() {
+    run_until([] {
+        const auto& streams = state().streams;
+        return std::all_of(streams.begin(), streams.end(),
+                           [](auto* stream) { return stream->queue.empty(); });
+    });
+}
+void drop_work() {
+    for (CUstream_st* stream : state().streams) {
+        for (const Work& work : stream->queue) {
+            if (work.records) *work.records = true;  // none waits in vain
+        }
+        stream->queue.clear();
     }
 }
 
-void synchronize(cudaStream_t stream) {
-    CUstream_st* s = stream_of(stream);
-    runtime().streams.run_until([s] { return s->queue.empty(); });
-}
-
-void drain() {
-    runtime().streams.run_until([] { return runtime().streams.idle(); });
-}
-void enqueue(cudaStream_t stream, std::function<void()> work) {
-    push(stream, {.run = std::move(work)});
-}
-
-cudaError_t launch(const cudaLaunchConfig_t& config,
+cudaError_t launch(dim3 grid, dim3 block, cudaStream_t stream,
                    std::function<void()> kernel) {
     return call([&] {
-        const dim3 grid = config.gridDim;
-        const dim3 block = config.blockDim;
-        const std::uint64_t threads = std::uint64_t(block.x) * block.y *
-                                      std::min(block.z, kMaxThreads + 1);
-        if (grid.x == 0 || grid.y == 0 || grid.z == 0 || threads == 0 ||
-            grid.x > 0x7fffffff || grid.y > 65535 || grid.z > 65535 ||
-            block.x > 1024 || block.y > 1024 || block.z > 64 ||
-            threads > kMaxThreads) {
-            return cudaErrorInvalidConfiguration;
+        if (grid.x == 0 || grid.y == 0 || grid.y > 65535 || grid.z != 1 ||
+            block.y != 1 || block.z != 1) {
+            throw std::logic_error("a grid of this shape: not here");
         }
-        if (config.dynamicSmemBytes != 0 || config.numAttrs != 0) {
-            fail("a launch with dynamic shared memory or with attributes");
-        }
-        if (threads % kWarpSize != 0) {
-            fail("a launch with a block that is not whole warps");
-        }
-        CUstream_st* stream = stream_of(config.stream);
-        if (stream != runtime().streams.null_stream() &&
-            stream->device != current_device) {
-            return cudaErrorInvalidResourceHandle;
-        }
-        push(config.stream, {.run = [grid, block, kernel = std::move(kernel)] {
-                 blocks.run(grid, block, kernel);
+        push(stream, {.run = [grid, block, kernel = std::move(kernel)] {
+                 blocks.run(grid, block.x, kernel);
              }});
-        return cudaSuccess;
     });
 }
 
@@ -103,104 +87,63 @@ cudaError_t launch(const cudaLaunchConfig_t& config,
 
 using namespace qbnorm_host;
 
-cudaError_t cudaStreamCreate(cudaStream_t* stream) {
-    return call([=] { return create_stream(stream, cudaStreamDefault); });
-}
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream,
-                                      unsigned int flags) {
-    return call([=] { return create_stream(stream, flags); });
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+    return call([=] {
+        *stream = new CUstream_st;
+        state().streams.push_back(*stream);
+    });
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     return release([=] {
-        if (stream == nullptr) {
-            fail("the null stream destroyed");
-        }
-        release([] { drain(); });
-        runtime().streams.destroy(stream_of(stream));
+        std::erase(state().streams, &stream_of(stream));
+        delete stream;
     });
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     return call([=] {
-        synchronize(stream);
-        return cudaSuccess;
+        run_until([&s = stream_of(stream)] { return s.queue.empty(); });
     });
 }
-cudaError_t cudaStreamQuery(cudaStream_t stream) {
-    return call([=] {
-        CUstream_st* s = stream_of(stream);
-        if (!s->queue.empty()) {
-            runtime().streams.step();  // so that asking again has an end
-        }
-        return s->queue.empty() ? cudaSuccess : cudaErrorNotReady;
-    });
+cudaError_t cudaDeviceSynchronize() {
+    return call([] { drain(); });
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event,
-                                unsigned int) {
-    return call([=] {
-        push(stream, {.run = nullptr, .after = event_of(event)->record});
-        return cudaSuccess;
-    });
+                                unsigned) {
+    return call([=] { push(stream, {.after = event_of(event).done}); });
 }
 cudaError_t cudaEventCreate(cudaEvent_t* event) {
-    return cudaEventCreateWithFlags(event, cudaEventDefault);
+    return cudaEventCreateWithFlags(event, 0);
 }
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned int flags) {
-    return call([=] { return create_event(event, flags); });
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+    return call([=] {
+        *event = new CUevent_st;
+        state().events.insert(*event);
+    });
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     return release([=] {
-        auto& events = runtime().events;
-        events.erase(std::find(events.begin(), events.end(), event_of(event)));
+        state().events.erase(&event_of(event));
         delete event;
     });
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
     return call([=] {
-        const CUstream_st* s = stream_of(stream);
-        if (stream != nullptr && s->device != event_of(event)->device) {
-            return cudaErrorInvalidResourceHandle;
-        }
-        event_of(event)->record = std::make_shared<Record>();
-        push(stream,
-             {.run = nullptr, .after = nullptr, .records = event->record});
-        return cudaSuccess;
+        // Who waits for an earlier record goes on waiting for that one.
+        event_of(event).done = std::make_shared<bool>(false);
+        push(stream, {.records = event->done});
     });
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     return call([=] {
-        if (const auto record = event_of(event)->record) {
-            runtime().streams.run_until([&] { return record->done; });
-        }
-        return cudaSuccess;
-    });
-}
-cudaError_t cudaEventQuery(cudaEvent_t event) {
-    return call([=] {
-        const auto record = event_of(event)->record;
-        if (record && !record->done) {
-            runtime().streams.step();
-        }
-        return !record || record->done ? cudaSuccess : cudaErrorNotReady;
+        const auto done = event_of(event).done;
+        run_until([&] { return !done || *done; });
     });
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start,
                                  cudaEvent_t end) {
     return call([=] {
-        const auto a = event_of(start)->record;
-        const auto b = event_of(end)->record;
-        if (!start->timing || !end->timing || !a || !b) {
-            return cudaErrorInvalidResourceHandle;
-        }
-        if (!a->done || !b->done) {
-            return cudaErrorNotReady;
-        }
-        *milliseconds =
-            std::chrono::duration<float, std::milli>(b->time - a->time).count();
-        return cudaSuccess;
-    });
-}
-cudaError_t cudaFuncSetAttribute(const void* kernel, cudaFuncAttribute, int) {
-    return call([=] {
-        return kernel == nullptr ? cudaErrorInvalidDeviceFunction : cudaSuccess;
+        event_of(start);
+        event_of(end);
+        *milliseconds = 1;
     });
 }
