@@ -76,7 +76,9 @@ idx_t items_that_fit(int d, const faiss_qbnorm::CudaTiles& tiles) {
     check(cudaMemGetInfo(&free, &total), "asking for the free memory");
     const idx_t on_device =
         (static_cast<idx_t>(free) - tiles.reserve_bytes - spare) /
-        (faiss_qbnorm::cuda::bytes_of_rows(1, d, true) + 5);
+        (faiss_qbnorm::cuda::bytes_of_rows(1, d,
+                                           faiss_qbnorm::Precision::fp16) +
+         5);
     const idx_t on_host =
         (available_bytes() - spare) / ((idx_t{d} + 1) * idx_t{sizeof(float)});
     const idx_t items = std::min({most, on_device, on_host});

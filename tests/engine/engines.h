@@ -89,6 +89,8 @@ struct Edges {
     std::vector<faiss_qbnorm::idx_t> queries{1, 7, 9};
     std::vector<float> betas{20};  // test_fit.cpp has more
     std::vector<faiss_qbnorm::idx_t> blocks{77, 499};
+    faiss_qbnorm::idx_t some_items = 151;
+    faiss_qbnorm::idx_t some_queries = 41;
     faiss_qbnorm::idx_t many_items = 301;
     faiss_qbnorm::idx_t large_bank = 401;
 #else
@@ -97,6 +99,8 @@ struct Edges {
     std::vector<faiss_qbnorm::idx_t> queries{1, 64, 65, 257};
     std::vector<float> betas{0.5F, 20, 1000};
     std::vector<faiss_qbnorm::idx_t> blocks{1, 77, 499};
+    faiss_qbnorm::idx_t some_items = 403;
+    faiss_qbnorm::idx_t some_queries = 203;
     faiss_qbnorm::idx_t many_items = 1003;
     faiss_qbnorm::idx_t large_bank = 1501;
 #endif

@@ -90,8 +90,10 @@ TEST_P(Fit, GivesThePapersOffsetsAndActivationSet) {
     for (const Metric metric : {Metric::inner_product, Metric::l2}) {
         for (const float beta : {0.01F, 1.0F, 20.0F, 100.0F, 1e4F}) {
             for (const idx_t k : {1, 3, 50}) {
-                const Matrix gallery = testdata::unit(301, 24, 5);
-                const Matrix bank = testdata::unit(203, 24, 6);
+                const Matrix gallery =
+                    testdata::unit(engines::Edges().some_items, 24, 5);
+                const Matrix bank =
+                    testdata::unit(engines::Edges().some_queries, 24, 6);
                 const NormTable table =
                     fit(*engine, MemoryGallery(gallery.view()), bank.view(),
                         options_for(metric, beta, k));

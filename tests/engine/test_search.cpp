@@ -96,11 +96,12 @@ TEST_P(ExactSearch, RanksAsThePaperDoes) {
     const auto engine = make(Cut::small);
     for (const Metric metric : metrics) {
         for (const float beta : engines::Edges().betas) {
-            const Case c{metric,
-                         testdata::unit(403, 20, 1),
-                         testdata::unit(101, 20, 2),
-                         testdata::unit(150, 20, 3),
-                         {Method::dis, beta, 2}};
+            const Case c{
+                metric,
+                testdata::unit(engines::Edges().some_items, 20, 1),
+                testdata::unit(engines::Edges().some_queries / 2, 20, 2),
+                testdata::unit(150, 20, 3),
+                {Method::dis, beta, 2}};
             for (const idx_t k : {1, 10, 100, 500}) {
                 expect_right(*engine, c, k, 2e-6);
             }
@@ -261,6 +262,9 @@ TEST_P(ExactSearch, ReadsAGalleryInBlocks) {
            VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
            VectorFile(testdata::real("coco-clip/text.npy"), true).read(),
            {}};
+    c.queries.rows =
+        std::min(c.queries.rows, 4 * engines::Edges().some_queries);
+    c.queries.data.resize(c.queries.rows * c.queries.d);
     const auto engine = make();
     const NormTable table = table_of(*engine, c);
     const Found expected = search(*engine, c, table, Method::dis, 10);
