@@ -61,12 +61,16 @@ void prepare(Operand& operand, const float* raw, const float* center,
              cudaStream_t stream) {
     operand.ld = leading_dimension(operand.d, operand.fp16);
     const bool gallery = operand.side == Operand::Side::gallery;
-    RowStatistics found{0, ~0U, 0};
+    constexpr idx_t words = sizeof(RowStatistics) / sizeof(unsigned);
     RowStatistics* statistics = nullptr;
+    RowStatistics* found = nullptr;
     if (gallery) {
-        statistics = reinterpret_cast<RowStatistics*>(
-            operand.statistics.reserve(sizeof(found) / sizeof(unsigned)));
-        to_device(statistics, &found, 1, stream);
+        statistics =
+            reinterpret_cast<RowStatistics*>(operand.statistics.reserve(words));
+        found = reinterpret_cast<RowStatistics*>(
+            operand.statistics_on_host.reserve(words));
+        *found = {0, ~0U, 0};
+        to_device(statistics, found, 1, stream);
     }
     if (operand.fp16) {
         start<__half>(operand, raw, center, statistics, stream);
@@ -74,11 +78,11 @@ void prepare(Operand& operand, const float* raw, const float* center,
         start<float>(operand, raw, center, statistics, stream);
     }
     if (!gallery) return;
-    to_host(&found, statistics, 1, stream);
+    to_host(found, statistics, 1, stream);
     check(cudaStreamSynchronize(stream), "preparing vectors");
-    operand.largest_norm = std::bit_cast<float>(found.largest_norm);
-    operand.smallest_norm = std::bit_cast<float>(found.smallest_norm);
-    operand.largest_error = std::bit_cast<float>(found.largest_error);
+    operand.largest_norm = std::bit_cast<float>(found->largest_norm);
+    operand.smallest_norm = std::bit_cast<float>(found->smallest_norm);
+    operand.largest_error = std::bit_cast<float>(found->largest_error);
 }
 
 }  // namespace faiss_qbnorm::cuda

@@ -34,6 +34,7 @@ struct Operand {
                                 ///< queries' side only
     float scale = 1;            ///< of all rows; queries' side only
     DeviceArray<unsigned> statistics;
+    PinnedArray<unsigned> statistics_on_host;
     float largest_norm = 0;
     float smallest_norm = 0;
     float largest_error = 0;  ///< gallery side only

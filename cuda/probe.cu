@@ -26,6 +26,13 @@ class CudaProbe : public Probe {
                         probe(c);
                     }) {}
 
+    /// A probe that was not finished may have failed.
+    ~CudaProbe() override {
+        if (!finished_) work_.discard();
+    }
+    CudaProbe(const CudaProbe&) = delete;
+    CudaProbe& operator=(const CudaProbe&) = delete;
+
     void add(const GalleryBlock& block) override {
         const DeviceScope scope(context_.device);
         pipeline_.add(block);
@@ -64,6 +71,7 @@ class CudaProbe : public Probe {
     void finish() override {
         const DeviceScope scope(context_.device);
         pipeline_.finish();
+        finished_ = true;
     }
 
   private:
@@ -224,6 +232,7 @@ class CudaProbe : public Probe {
     double beta_;
     ProbeResults results_;
     WorkspacePool::Lease work_;
+    bool finished_ = false;
     ChunkPipeline pipeline_;  // last: its work uses the rest
 };
 

@@ -15,7 +15,7 @@ WorkspacePool::Lease::Lease(WorkspacePool& pool,
       exceptions_(std::uncaught_exceptions()) {}
 
 WorkspacePool::Lease::~Lease() {
-    if (std::uncaught_exceptions() > exceptions_) return;
+    if (discarded_ || std::uncaught_exceptions() > exceptions_) return;
     const std::lock_guard guard(pool_.lock_);
     pool_.idle_.push_back(std::move(workspace_));
 }

@@ -83,6 +83,8 @@ class WorkspacePool {
         ~Lease();
         Lease(const Lease&) = delete;
         Lease& operator=(const Lease&) = delete;
+        /// Says that a call failed whose exception does not end this scope.
+        void discard() { discarded_ = true; }
         Workspace* operator->() const { return workspace_.get(); }
         Workspace& operator*() const { return *workspace_; }
 
@@ -90,6 +92,7 @@ class WorkspacePool {
         WorkspacePool& pool_;
         std::unique_ptr<Workspace> workspace_;
         int exceptions_;
+        bool discarded_ = false;
     };
 
     Lease take();
