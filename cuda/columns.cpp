@@ -59,11 +59,12 @@ void fill(Columns& columns, Metric metric, const MatrixView& rows,
     upload.copy(raw, rows.data, size * static_cast<idx_t>(sizeof(float)),
                 stream);
     clear(raw + size, padded - size, stream);
-    if (!center.empty()) {
+    columns.centered = !center.empty();
+    if (columns.centered) {
         to_device(columns.center.reserve(rows.d), center.data(), rows.d,
                   stream);
     }
-    prepare(operand, raw, columns.center.data(), stream);
+    prepare(operand, raw, columns.center_or_null(), stream);
     float* on_host = columns.norms_and_errors.reserve(2 * rows.rows);
     to_host(on_host, operand.norms.data(), rows.rows, stream);
     to_host(on_host + rows.rows, operand.errors.data(), rows.rows, stream);

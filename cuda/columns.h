@@ -10,9 +10,14 @@ namespace faiss_qbnorm::cuda {
 /// A bank or a batch of queries on the device: the columns of tiles.
 struct Columns {
     DeviceArray<float> raw;     ///< as they came, for exact scores
-    DeviceArray<float> center;  ///< taken from both sides; empty for none
+    DeviceArray<float> center;  ///< taken from both sides, where
+    bool centered = false;      ///< something is
     Operand operand;
     PinnedArray<float> norms_and_errors;
+
+    const float* center_or_null() const {
+        return centered ? center.data() : nullptr;
+    }
 
     /// The norm of the operand's row, and |row - what the operand makes of it|.
     float norm(idx_t row) const { return norms_and_errors.data()[row]; }

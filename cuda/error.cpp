@@ -37,7 +37,8 @@ void check(cudaError_t status, const char* doing) {
 
 void check(cublasStatus_t status, const char* doing) {
     if (status == CUBLAS_STATUS_SUCCESS) return;
-    cudaGetLastError();
+    const cudaError_t cause = cudaGetLastError();
+    if (is_sticky(cause)) check(cause, doing);
     fail("cuBLAS failed while ", doing, ": ", cublasGetStatusString(status),
          " (", cublasGetStatusName(status), ")");
 }

@@ -10,9 +10,6 @@ constexpr int fold_threads = fold_warps * warp_size;
 constexpr int fold_rows = vector_size;  ///< gallery items of a block
 constexpr int fold_columns = warp_size * vector_size;  ///< of a warp's step
 
-/// Below every score, and finite when multiplied with any rate.
-constexpr float no_score = -1e33F;
-
 template <class Score>
 struct FoldArguments {
     const Score* scores;  ///< columns wide, whole blocks of rows
@@ -71,6 +68,8 @@ template <class Score, bool L2, bool Filter>
 __global__ void __launch_bounds__(fold_threads, 2)
     kernel_fold(FoldArguments<Score> a) {
     const auto begin = static_cast<int>(blockIdx.x) * fold_rows;
+    // Below every score, and finite when multiplied by the rate.
+    const float lowest = -1.5e38F / fmaxf(1.0F, a.rate);
     float weight[fold_rows];
     float bias[fold_rows];
     load_vector(a.weight + a.first + begin, weight);
@@ -80,7 +79,7 @@ __global__ void __launch_bounds__(fold_threads, 2)
 #pragma unroll
     for (int r = 0; r < fold_rows; r++) {
         weight[r] *= a.scale;
-        largest[r] = no_score;
+        largest[r] = lowest;
         sum[r] = 0;
     }
     for (int chunk = warp_id() * fold_columns; chunk < a.queries;
@@ -141,7 +140,7 @@ __global__ void __launch_bounds__(fold_threads, 2)
     const auto r = static_cast<int>(threadIdx.x);
     if (r >= fold_rows || begin + r >= a.rows) return;
     const idx_t row = a.first + begin + r;
-    const float before = a.is_new ? no_score : a.largest[row];
+    const float before = a.is_new ? lowest : a.largest[row];
     float most = before;
     for (int w = 0; w < fold_warps; w++) most = fmaxf(most, warp_largest[w][r]);
     double total =

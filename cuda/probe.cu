@@ -51,7 +51,7 @@ class CudaProbe : public Probe {
         require(bound.metric == bank_.metric && all.operand.d == bank.operand.d,
                 "the gallery and the bank were bound with another metric or "
                 "dimension");
-        if (all.operand.fp16 == bank.operand.fp16 && !bank.center.data()) {
+        if (all.operand.fp16 == bank.operand.fp16 && !bank.centered) {
             probe(all);
             return;
         }
@@ -90,7 +90,7 @@ class CudaProbe : public Probe {
         const Columns& bank = bank_.columns;
         prepare_chunk(chunk, bank_.metric, bank.operand.d, bank.operand.fp16,
                       round_up(chunk.rows, bank_.shape.rows),
-                      bank.center.data(), work_->stream());
+                      bank.center_or_null(), work_->stream());
     }
 
     void probe(const Chunk& chunk) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 
 #include "faiss_qbnorm/core/types.h"
@@ -37,7 +38,8 @@ struct ScoreBound {
             // rounded to half, whose smallest
             // step (operands are scaled to norms of at most 1) is 2^-24.
             bound += ((d + 16) * 0x1p-22 + 0x1p-11) * a * b;
-            bound += 0x1p-22 * query_norm * b;
+            constexpr double least = 0x1p-120;  // that a norm is scaled from
+            bound += 0x1p-22 * std::max(most, least) * std::max(b, least);
         }
         if (l2) bound *= 2;
         // Float sums and the last roundings.
