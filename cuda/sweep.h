@@ -51,10 +51,11 @@ struct RowRange {
     idx_t stride = 1;
 };
 
-/// Multiplies gallery rows with the panel's queries, tile by
-/// tile, and has `consume` put an epilogue on the tile's stream. A gallery
-/// row's tiles come in the order of their columns, on one stream. Begins after
-/// and ends before what else is on the workspace's first stream.
+/// Multiplies gallery rows with the panel's queries, tile by tile, and has
+/// `consume` put an epilogue on the tile's stream. (One fused kernel for both
+/// would take this function's place.) A gallery row's tiles come in the order
+/// of their columns, on one stream. Begins after and ends before what else is
+/// on the workspace's first stream.
 void sweep(Workspace& work, const Operand& gallery, const Operand& queries,
            const RowRange& range, const Panel& panel, const TileShape& shape,
            bool whole_tiles,
