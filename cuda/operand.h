@@ -11,7 +11,7 @@ namespace faiss_qbnorm::cuda {
 /// by powers of two, as half or float. With `product` the product of two such
 /// rows, their score is (float arithmetic)
 ///
-///     weight[g] * left.scale * product + bias[g] + left.bias[q]
+///     weight[g] * queries.scale * product + bias[g] + queries.bias[q]
 ///
 /// for a gallery row g (each scaled by itself) and a bank or query row q (all
 /// scaled alike).

@@ -188,6 +188,31 @@ TEST_F(Failures, OfAnyCallAreErrorsWhereAProbeReadsTheDevice) {
     fail_each_call([&](const Engine& e) { return fit_bank(e, true); });
 }
 
+TEST_F(Failures, OfAProbeThatIsKeptForAWhileLeaveTheEngineWell) {
+    const auto engine = make();
+    const Result right = fit_bank(*engine, false);
+    const auto bank = engine->bind_bank(Metric::l2, bank_.view());
+    for (std::uint64_t n = 1;; n++) {
+        SCOPED_TRACE(testing::Message() << "call " << n);
+        TopLists winners(bank_.rows, 3);
+        std::vector<float> offsets(items);
+        const auto probe = engine->begin_probe(*bank, {Method::dis, 20, 1},
+                                               {0, offsets, winners});
+        qbnorm_host::fail_call(n, cudaErrorInvalidDevice);
+        const auto calls = qbnorm_host::call_count();
+        bool failed = false;
+        try {
+            probe->add({gallery_.view()});
+            probe->finish();
+        } catch (const Error&) {
+            failed = true;
+        }
+        qbnorm_host::fail_call(0, cudaSuccess);
+        if (!failed && qbnorm_host::call_count() < calls + n) break;
+        ASSERT_EQ(fit_bank(*engine, false), right) << "while it is there";
+    }
+}
+
 TEST_F(Failures, OfAnyCallAreErrorsInAScan) {
     fail_each_call([&](const Engine& e) { return search(e); });
 }

@@ -27,7 +27,7 @@ constexpr idx_t nq = 12;
 constexpr int d = 10;
 
 std::shared_ptr<const Engine> cuda_engine(
-    Precision precision = Precision::automatic) {
+    Precision precision = Precision::automatic, bool streams = false) {
     CudaTiles tiles;
     tiles.tile_bytes = idx_t{64} * 256 * 2;
     tiles.tile_columns = 256;
@@ -35,7 +35,7 @@ std::shared_ptr<const Engine> cuda_engine(
     tiles.shortlist_least = 8;
     tiles.shortlist_most = 128;
     tiles.chunk_bytes = idx_t{100} * d * 4;
-    tiles.reserve_bytes = 0;
+    tiles.reserve_bytes = streams ? idx_t{1} << 40 : 0;
     return make_engine_cuda(0, precision, tiles);
 }
 
@@ -257,6 +257,26 @@ TEST(ExactSearchOnCuda, ReadsAFileInBlocks) {
             EXPECT_EQ(search(*engine, block), right)
                 << name_of(metric) << ", blocks of " << block;
         }
+    }
+}
+
+TEST(ExactSearchOnCuda, StreamsChunksOfAnyNorms) {
+    // As half, as float and as half again.
+    Matrix gallery = testdata::unit(330, d, 4);
+    for (idx_t i = 100 * d; i < 200 * d; i++) gallery.data[i] *= 7;
+    const Matrix queries = testdata::unit(nq, d, 5);
+    const MemoryGallery items(gallery.view());
+    for (const Metric metric : {Metric::inner_product, Metric::l2}) {
+        const auto search = [&](const Engine& engine) {
+            Found found{std::vector<float>(nq * 150),
+                        std::vector<idx_t>(nq * 150)};
+            exact_search(engine, items, metric, nullptr, Method::none,
+                         queries.view(), 150,
+                         {found.distances.data(), found.labels.data()});
+            return found;
+        };
+        EXPECT_EQ(search(*cuda_engine(Precision::automatic, true)),
+                  search(*make_engine_cpu()));
     }
 }
 

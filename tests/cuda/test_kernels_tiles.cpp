@@ -274,6 +274,7 @@ void expect_folds() {
             }
         }
         expect_folded<Score, L2, true>({9, 2049, 28.9F, 0, false});
+        expect_folded<Score, L2, false>({3, 4100, 0.3F, 0, false});
     });
 }
 
