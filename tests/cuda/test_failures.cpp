@@ -140,6 +140,7 @@ class Failures : public testing::Test {
         int ignored = 0;
         for (std::uint64_t n = 1;; n++) {
             SCOPED_TRACE(testing::Message() << "call " << n);
+            qbnorm_host::set_seed(n);
             if (from_the_start) engine.reset();
             const auto calls = qbnorm_host::call_count();
             qbnorm_host::fail_call(n, error);
@@ -194,6 +195,7 @@ TEST_F(Failures, OfAProbeThatIsKeptForAWhileLeaveTheEngineWell) {
     const auto bank = engine->bind_bank(Metric::l2, bank_.view());
     for (std::uint64_t n = 1;; n++) {
         SCOPED_TRACE(testing::Message() << "call " << n);
+        qbnorm_host::set_seed(n);
         TopLists winners(bank_.rows, 3);
         std::vector<float> offsets(items);
         const auto probe = engine->begin_probe(*bank, {Method::dis, 20, 1},
