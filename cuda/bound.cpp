@@ -61,9 +61,9 @@ void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
     }
 }
 
-CudaTable::CudaTable(Context& context, const NormTable& table)
+CudaTable::CudaTable(Context& context, const NormTable& table, Bank bank)
     : device(context.device),
-      column(column_of(table, Bank::querybank)),
+      column(column_of(table, bank)),
       begin(table.begin),
       end(table.end) {
     faiss_qbnorm::check(table);

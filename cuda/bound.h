@@ -54,7 +54,7 @@ struct CudaTable : BoundTable {
     DeviceArray<float> offsets;
     DeviceArray<std::uint64_t> activation;
 
-    CudaTable(Context& context, const NormTable& table);
+    CudaTable(Context& context, const NormTable& table, Bank bank);
 };
 
 /// What a handle of this engine is; throws for another engine's.

@@ -58,9 +58,9 @@ class EngineCuda : public Engine {
     }
 
     std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table) const override {
+        const NormTable& table, Bank bank) const override {
         const DeviceScope scope(context_.device);
-        return std::make_unique<CudaTable>(context_, table);
+        return std::make_unique<CudaTable>(context_, table, bank);
     }
 
     std::unique_ptr<Probe> begin_probe(

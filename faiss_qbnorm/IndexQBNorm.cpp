@@ -74,7 +74,7 @@ MatrixView IndexQBNorm::view(idx_t n, const float* x) const {
     return {x, n, static_cast<int>(d)};
 }
 
-MatrixView IndexQBNorm::bank() const {
+MatrixView IndexQBNorm::querybank() const {
     return view(static_cast<idx_t>(bank_.size()) / d, bank_.data());
 }
 
@@ -144,16 +144,32 @@ void IndexQBNorm::fit_all(const MatrixView& bank, const float* gallery) {
     install(std::move(table), std::move(bound));
 }
 
-void IndexQBNorm::set_table(NormTable given) {
+void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
     as_faiss([&] {
         check(given);
         check_suits_base(given);
+        const BankColumn& column = column_of(given, Bank::querybank);
+        require(m >= 0, "the querybank has ", m, " rows");
+        if (m > 0) check_made_column(view(m, bank), column);
         auto table = std::make_shared<const NormTable>(std::move(given));
         auto bound = engine_->bind_table(*table);
+        std::vector<float> kept(bank, bank + m * d);
         normalization = column_of(*table, Bank::querybank).normalization;
-        bank_.clear();
+        bank_ = std::move(kept);
         install(std::move(table), std::move(bound));
     });
+}
+
+void IndexQBNorm::check_made_column(const MatrixView& bank,
+                                    const BankColumn& column) const {
+    check_finite(bank, "querybank");
+    const Transformed there(*base_index, bank);
+    require(bank.rows == column.bank_size &&
+                (fingerprint({bank}) == column.bank_fingerprint ||
+                 fingerprint({there.view()}) == column.bank_fingerprint),
+            "the querybank of ", bank.rows,
+            " rows is not the one that the table was fitted with (",
+            column.bank_size, " rows)");
 }
 
 // A table is of the vectors behind the transforms, or of the originals.
@@ -186,7 +202,8 @@ void IndexQBNorm::check_suits_base(const NormTable& given) const {
 void IndexQBNorm::train(idx_t n, const float* x) {
     base_index->train(n, x);
     sync_with_base();
-    if (!table_ && !bank_.empty()) as_faiss([&] { fit_all(bank(), nullptr); });
+    if (!table_ && !bank_.empty())
+        as_faiss([&] { fit_all(querybank(), nullptr); });
 }
 
 void IndexQBNorm::add(idx_t n, const float* x) {
@@ -200,13 +217,13 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         require(!bank_.empty(),
                 "this index took a table without its querybank, so vectors "
                 "cannot be added; call set_querybank first");
-        if (!table_) fit_all(bank(), nullptr);
+        if (!table_) fit_all(querybank(), nullptr);
         require(table_->gallery_size == base_index->ntotal,
                 "base_index was changed from outside; call set_querybank");
         const idx_t begin = base_index->ntotal;
         check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
         const Transformed there(*base_index, view(n, x));
-        const Transformed bank_there(*base_index, bank());
+        const Transformed bank_there(*base_index, querybank());
         FitOptions options =
             options_for(column_of(*table_, Bank::querybank).normalization);
         options.begin = begin;
@@ -228,7 +245,7 @@ void IndexQBNorm::reset() {
         std::shared_ptr<const NormTable> table;
         std::unique_ptr<BoundTable> bound;
         if (table_ && !bank_.empty()) {
-            const Transformed bank_there(*base_index, bank());
+            const Transformed bank_there(*base_index, querybank());
             const MatrixView none{nullptr, 0, bank_there.view().d};
             table = std::make_shared<const NormTable>(
                 fit(*engine_, MemoryGallery(none), bank_there.view(),

@@ -62,12 +62,15 @@ struct IndexQBNorm : faiss::Index {
     void set_querybank(idx_t m, const float* bank,
                        const float* gallery = nullptr);
 
-    /// Takes a table that was fitted before and its `normalization`. Without
-    /// the bank, add() then refuses.
-    void set_table(NormTable table);
+    /// Takes a table that was fitted before and its `normalization`, and the
+    /// bank it was fitted with (m x d), which calls that change the index need;
+    /// without it they refuse.
+    void set_table(NormTable table, idx_t m = 0, const float* bank = nullptr);
 
     /// nullptr before set_querybank and set_table.
     const NormTable* table() const { return table_.get(); }
+    /// m x d as it was given; no rows where the index has none.
+    MatrixView querybank() const;
     const Engine& engine() const { return *engine_; }
 
     void train(idx_t n, const float* x) override;
@@ -116,10 +119,11 @@ struct IndexQBNorm : faiss::Index {
                  std::unique_ptr<BoundTable> bound);
     void sync_with_base();
     MatrixView view(idx_t n, const float* x) const;
-    MatrixView bank() const;
     FitOptions options_for(const Normalization& parameters) const;
     void fit_all(const MatrixView& bank, const float* gallery);
     void check_suits_base(const NormTable& given) const;
+    void check_made_column(const MatrixView& bank,
+                           const BankColumn& column) const;
 
     std::shared_ptr<const Engine> engine_;
     std::vector<float> bank_;  // m x d, not transformed; empty after set_table

@@ -122,8 +122,9 @@ class Engine {
         Metric metric, const MatrixView& bank) const = 0;
     virtual std::unique_ptr<BoundGallery> bind_gallery(
         Metric metric, const GalleryBlock& block) const = 0;
+    /// Binds the table's column of `bank`.
     virtual std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table) const = 0;
+        const NormTable& table, Bank bank = Bank::querybank) const = 0;
 
     /// Bank x gallery -> the offset of each item, as `normalization` asks (NaN
     /// where its scores overflow), and each bank query's best items. The

@@ -19,19 +19,16 @@ ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {
     return {TopLists(nq, k), TopLists(nq, with_table ? k : 0), {}};
 }
 
-void finish_scan(const ScanState& state, const NormTable* table, Method method,
-                 idx_t k, const Answers& answers, std::uint8_t* gates) {
-    const BankColumn* column =
-        table ? &column_of(*table, Bank::querybank) : nullptr;
+void finish_scan(const ScanState& state, const ActivationSet* activation,
+                 Method method, idx_t k, const Answers& answers,
+                 std::uint8_t* gates) {
     ParallelErrors errors;
 #pragma omp parallel for
     for (idx_t query = 0; query < state.raw.rows(); query++) {
         errors.run([&] {
             const idx_t top1 = state.raw.best(query).label;
-            const bool open =
-                column && top1 >= 0 &&
-                gate_opens(method,
-                           column->activation.contains(top1 - table->begin));
+            const bool open = activation && top1 >= 0 &&
+                              gate_opens(method, activation->contains(top1));
             if (gates) gates[query] = open;
             const TopLists& lists = open ? state.normalised : state.raw;
             answers.write(query, k, lists, query);
@@ -45,11 +42,10 @@ void check_table_fits(const NormTable& table, idx_t size, int d,
     require(table.is_whole(), "the table covers only rows ", table.begin, ":",
             table.end, " of ", table.gallery_size,
             "; join the parts with qbnorm merge");
-    require(
-        table.d == d && table.metric == metric && table.gallery_size == size,
-        "the table was fitted on ", table.gallery_size, " items, d = ", table.d,
-        ", metric ", name_of(table.metric), ", but the gallery has ", size,
-        " items, d = ", d, ", metric ", name_of(metric), "; fit it again");
+    require(table.d == d && table.metric == metric && table.items() == size,
+            "the table was fitted on ", table.items(), " items, d = ", table.d,
+            ", metric ", name_of(table.metric), ", but the gallery has ", size,
+            " items, d = ", d, ", metric ", name_of(metric), "; fit it again");
 }
 
 void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
@@ -64,6 +60,8 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
     check_finite(queries, "queries");
     if (table) check_table_fits(*table, gallery.size(), gallery.d(), metric);
     const auto bound_table = table ? engine.bind_table(*table) : nullptr;
+    const ActivationSet* activation =
+        table ? &column_of(*table, Bank::querybank).activation : nullptr;
 
     const idx_t listed = std::min(k, gallery.size());
     const idx_t batch = query_batch(listed);
@@ -81,7 +79,7 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
                 gallery.name(),
                 " is not the gallery that the table was "
                 "fitted on (their fingerprints differ); fit it again");
-        finish_scan(state, table, method, k,
+        finish_scan(state, activation, method, k,
                     {answers.scores + first * k, answers.labels + first * k});
         if (progress) progress(last);
     }

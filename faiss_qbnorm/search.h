@@ -15,9 +15,10 @@ ScanState begin_scan(idx_t nq, idx_t k, bool with_table);
 
 /// Decides each query's gate by its raw top-1 and writes its answers, k wide
 /// (the state's lists may be shorter, where the gallery is).
-/// `gates`, where given, receives 1 for every query that ranks by s - offset.
-void finish_scan(const ScanState& state, const NormTable* table, Method method,
-                 idx_t k, const Answers& answers,
+/// `activation` is of the whole gallery, null for method none. `gates`, where
+/// given, receives 1 for every query that ranks by s - offset.
+void finish_scan(const ScanState& state, const ActivationSet* activation,
+                 Method method, idx_t k, const Answers& answers,
                  std::uint8_t* gates = nullptr);
 
 /// Throws unless the table covers the whole of a gallery of this size,

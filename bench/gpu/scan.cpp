@@ -49,7 +49,7 @@ struct Search {
 
     double finish(const ScanState& state, std::uint8_t* gates = nullptr) {
         return seconds_of([&] {
-            finish_scan(state, &table, Method::dis, k,
+            finish_scan(state, &table.columns[0].activation, Method::dis, k,
                         {scores.data(), labels.data()}, gates);
         });
     }

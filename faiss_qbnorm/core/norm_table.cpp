@@ -69,9 +69,15 @@ BankColumn merge_column(const Parts& parts, size_t column) {
 
 }  // namespace
 
+idx_t BankLists::known(idx_t row) const {
+    const idx_t* first = labels.data() + row * length;
+    return std::find(first, first + length, -1) - first;
+}
+
 void check(const NormTable& table) {
     bool agree = table.begin >= 0 && table.begin <= table.end &&
-                 table.end <= table.gallery_size;
+                 table.end <= table.gallery_size && table.holes >= 0 &&
+                 table.holes <= table.end - table.begin;
     const auto size = static_cast<size_t>(agree ? table.size() : 0);
     for (const BankColumn& column : table.columns) {
         const auto listed =

@@ -16,11 +16,15 @@ enum class Bank : std::uint32_t { querybank = 0, gallerybank = 1 };
 
 /// For every bank query its best `length` items of the gallery, in ranking
 /// order; rows are padded with label -1. From them activation sets merge
-/// exactly, which the sets themselves do not.
+/// exactly, which the sets themselves do not. Where items were removed, a row
+/// may be shorter than `length` and the gallery: what would follow is unknown.
 struct BankLists {
     idx_t length = 0;
     SharedArray<idx_t> labels;  ///< bank_size x length
     SharedArray<float> scores;  ///< bank_size x length
+
+    /// How many items the list of a bank query holds.
+    idx_t known(idx_t row) const;
 };
 
 /// What one bank says about every item of a table's row range.
@@ -39,13 +43,18 @@ struct BankColumn {
 struct NormTable {
     int d = 0;
     Metric metric = Metric::inner_product;
-    idx_t gallery_size = 0;
+    idx_t gallery_size = 0;  ///< labels are 0 .. gallery_size - 1
     idx_t begin = 0;
     idx_t end = 0;
-    std::uint64_t fingerprint = 0;  ///< of the rows, see matrix.h
+    /// Of the rows, see matrix.h; 0 where it is not known.
+    std::uint64_t fingerprint = 0;
     std::vector<BankColumn> columns;
+    /// Labels of [begin, end) that no item has, since it was removed. Their
+    /// offsets mean nothing.
+    idx_t holes = 0;
 
     idx_t size() const { return end - begin; }
+    idx_t items() const { return size() - holes; }
     bool is_whole() const { return begin == 0 && end == gallery_size; }
 };
 
@@ -62,7 +71,7 @@ float largest_offset(const BankColumn& column);
 BankLists to_bank_lists(const TopLists& winners);
 
 /// The items among the first `activation_k` of any row of `lists`, as a set
-/// over rows [begin, end) of the gallery.
+/// over rows [begin, end) of the gallery. The rows must be long enough.
 ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
                                     idx_t begin, idx_t end);
 

@@ -37,7 +37,7 @@ struct CpuTable : BoundTable {
     float largest_offset = 0;  ///< by magnitude
 
     /// Throws where an offset is NaN or Inf.
-    explicit CpuTable(const NormTable& table);
+    CpuTable(const NormTable& table, Bank bank);
 };
 
 void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,

@@ -36,8 +36,8 @@ CpuBank::CpuBank(Metric metric, const MatrixView& bank)
                             : MatrixView{centered.data(), bank.rows, bank.d}),
       max_norm(rows.max_norm(0, bank.rows)) {}
 
-CpuTable::CpuTable(const NormTable& table)
-    : column(column_of(table, Bank::querybank)),
+CpuTable::CpuTable(const NormTable& table, Bank bank)
+    : column(column_of(table, bank)),
       begin(table.begin),
       end(table.end) {
     check(table);
@@ -106,8 +106,8 @@ class EngineCpu : public Engine {
     }
 
     std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table) const override {
-        return std::make_unique<CpuTable>(table);
+        const NormTable& table, Bank bank) const override {
+        return std::make_unique<CpuTable>(table, bank);
     }
 
     std::unique_ptr<Probe> begin_probe(

@@ -160,7 +160,8 @@ void search_flat(const MatrixView& vectors, const Asked& asked,
             engine.scan(is_bound ? *plan.bound_gallery : *bound_here,
                         &plan.bound_table, queries, state);
         }
-        finish_scan(state, &plan.table, plan.method, k,
+        finish_scan(state, &column_of(plan.table, Bank::querybank).activation,
+                    plan.method, k,
                     {answers.scores + first * k, answers.labels + first * k});
         faiss::InterruptCallback::check();
     }

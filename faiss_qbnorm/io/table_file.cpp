@@ -52,7 +52,7 @@ struct TableInfo {
     std::int64_t begin;
     std::int64_t end;
     std::uint64_t fingerprint;
-    std::uint64_t reserved;
+    std::int64_t holes;
 };
 static_assert(sizeof(TableInfo) == 48);
 
@@ -149,7 +149,7 @@ Head head_of(const NormTable& table, const std::vector<Content>& contents) {
                   table.begin,
                   table.end,
                   table.fingerprint,
-                  0};
+                  table.holes};
     for (const BankColumn& column : table.columns) {
         head.columns.push_back(
             {static_cast<std::uint32_t>(column.bank),
@@ -297,7 +297,8 @@ NormTable table_of(const std::shared_ptr<const MappedFile>& file,
     require(info.d >= 1 && info.d <= (1U << 30) &&
                 info.metric <= static_cast<std::uint32_t>(Metric::l2) &&
                 info.begin >= 0 && info.begin <= info.end &&
-                info.end <= info.gallery_size,
+                info.end <= info.gallery_size && info.holes >= 0 &&
+                info.holes <= info.end - info.begin,
             file->path(), ": its row range, d or metric is damaged");
     NormTable table{static_cast<int>(info.d),
                     static_cast<Metric>(info.metric),
@@ -305,7 +306,8 @@ NormTable table_of(const std::shared_ptr<const MappedFile>& file,
                     info.begin,
                     info.end,
                     info.fingerprint,
-                    {}};
+                    {},
+                    info.holes};
     size_t sections = 0;
     for (std::uint32_t i = 0; i < head.header.columns; i++) {
         table.columns.push_back(read_column(file, head, i, table.size()));

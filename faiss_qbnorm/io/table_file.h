@@ -9,7 +9,8 @@ namespace faiss_qbnorm {
 /// The .qbn file, little-endian, every section at a multiple of 64 bytes:
 ///
 ///   Header         64 bytes: magic, version, counts, sizes, checksum
-///   TableInfo      48 bytes: d, metric, gallery_size, begin, end, fingerprint
+///   TableInfo      48 bytes: d, metric, gallery_size, begin, end, fingerprint,
+///                  holes
 ///   ColumnInfo     48 bytes each: bank, method, beta, activation_k, ...
 ///   SectionInfo    32 bytes each: kind, column, offset, size, checksum
 ///   sections       offsets float32, activation uint64 words, list labels

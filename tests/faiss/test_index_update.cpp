@@ -162,8 +162,8 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
             return cpu->bind_gallery(metric, b);
         }
         std::unique_ptr<BoundTable> bind_table(
-            const NormTable& t) const override {
-            return cpu->bind_table(t);
+            const NormTable& t, Bank b) const override {
+            return cpu->bind_table(t, b);
         }
         std::unique_ptr<Probe> begin_probe(
             const BoundBank& b, const Normalization& n,
