@@ -2,31 +2,24 @@
 
 #include <faiss/IndexIVFSpectralHash.h>
 #include <faiss/IndexLSH.h>
-#include <faiss/impl/FaissException.h>
 
+#include <algorithm>
 #include <exception>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/relabel.h"
+#include "faiss_qbnorm/faiss/as_faiss.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
-#include "faiss_qbnorm/faiss/search_base.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/make_engine.h"
 #include "faiss_qbnorm/search.h"
 
+// Construction and fitting.
+
 namespace faiss_qbnorm {
 
 namespace {
-
-// Users of FAISS catch FaissException.
-template <class Call>
-auto as_faiss(Call call) {
-    try {
-        return call();
-    } catch (const Error& problem) {
-        throw faiss::FaissException(problem.what());
-    }
-}
 
 Metric metric_of(const faiss::Index& index) {
     if (index.metric_type == faiss::METRIC_INNER_PRODUCT) {
@@ -91,17 +84,27 @@ void IndexQBNorm::sync_with_base() {
     is_trained = base_index->is_trained;
 }
 
-void IndexQBNorm::install(std::shared_ptr<const NormTable> table,
-                          std::unique_ptr<BoundTable> bound) {
-    table_ = std::move(table);
-    bound_table_ = std::move(bound);
+IndexQBNorm::Fitted IndexQBNorm::bind(NormTable table) const {
+    Fitted fitted;
+    for (const BankColumn& column : table.columns) {
+        const auto least =
+            std::min_element(column.offsets.begin(), column.offsets.end());
+        fitted.columns.push_back({engine_->bind_table(table, column.bank),
+                                  least == column.offsets.end() ? 0 : *least});
+    }
+    fitted.table = std::make_shared<const NormTable>(std::move(table));
+    return fitted;
+}
+
+void IndexQBNorm::install(Fitted fitted) {
+    fitted_ = std::move(fitted);
     bound_gallery_.reset();
     bound_vectors_ = nullptr;
     sync_with_base();
     const auto flat = flat_vectors(innermost(*base_index));
-    if (!flat || !table_) return;
+    if (!flat || !fitted_.table) return;
     try {
-        bound_gallery_ = engine_->bind_gallery(table_->metric, {*flat});
+        bound_gallery_ = engine_->bind_gallery(fitted_.table->metric, {*flat});
         bound_vectors_ = flat->data;
     } catch (const std::exception&) {
         // The index is whole without it: searches bind for themselves.
@@ -115,33 +118,26 @@ void IndexQBNorm::set_querybank(idx_t m, const float* bank,
         check(normalization);
         check_finite(view(m, bank), "querybank");
         std::vector<float> kept(bank, bank + m * d);
-        if (!base_index->is_trained) {  // train() fits
-            bank_ = std::move(kept);
-            install(nullptr, nullptr);
-            return;
-        }
-        fit_all(view(m, bank), gallery);
+        // An untrained base is fitted by train().
+        Fitted fitted;
+        if (base_index->is_trained) fitted = fit_all(view(m, bank), gallery);
         bank_ = std::move(kept);
+        install(std::move(fitted));
     });
 }
 
-void IndexQBNorm::fit_all(const MatrixView& bank, const float* gallery) {
+IndexQBNorm::Fitted IndexQBNorm::fit_all(const MatrixView& bank,
+                                         const float* gallery) const {
     const BaseGallery stored(innermost(*base_index));
     const FitOptions options = options_for(normalization);
     const Transformed bank_there(*base_index, bank);
-    NormTable fitted;
-    if (gallery) {
-        const MatrixView originals = view(base_index->ntotal, gallery);
-        check_finite(originals, "gallery");
-        const Transformed originals_there(*base_index, originals);
-        fitted = fit(*engine_, MemoryGallery(originals_there.view()),
-                     bank_there.view(), options);
-    } else {
-        fitted = fit(*engine_, stored, bank_there.view(), options);
-    }
-    auto table = std::make_shared<const NormTable>(std::move(fitted));
-    auto bound = engine_->bind_table(*table);
-    install(std::move(table), std::move(bound));
+    if (!gallery)
+        return bind(fit(*engine_, stored, bank_there.view(), options));
+    const MatrixView originals = view(base_index->ntotal, gallery);
+    check_finite(originals, "gallery");
+    const Transformed originals_there(*base_index, originals);
+    return bind(fit(*engine_, OriginalsGallery(stored, originals_there.view()),
+                    bank_there.view(), options));
 }
 
 void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
@@ -149,14 +145,16 @@ void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
         check(given);
         check_suits_base(given);
         const BankColumn& column = column_of(given, Bank::querybank);
+        const Normalization fitted_with = column.normalization;
         require(m >= 0, "the querybank has ", m, " rows");
         if (m > 0) check_made_column(view(m, bank), column);
-        auto table = std::make_shared<const NormTable>(std::move(given));
-        auto bound = engine_->bind_table(*table);
         std::vector<float> kept(bank, bank + m * d);
-        normalization = column_of(*table, Bank::querybank).normalization;
+        // A fit of few items lists no more than there are.
+        Fitted fitted =
+            bind(with_longer_lists(given, default_list_length(fitted_with)));
+        normalization = fitted_with;
         bank_ = std::move(kept);
-        install(std::move(table), std::move(bound));
+        install(std::move(fitted));
     });
 }
 
@@ -181,6 +179,10 @@ void IndexQBNorm::check_suits_base(const NormTable& given) const {
     check_table_fits(given, base_index->ntotal,
                      given.d == inner_d ? inner_d : outer_d, metric);
     const BaseGallery stored(inner);
+    require(stored.size() <= given.gallery_size, "the base index holds label ",
+            stored.size() - 1, " but the table covers labels 0 to ",
+            given.gallery_size - 1);
+    if (given.d == inner_d && given.fingerprint == 0) return;
     if (given.d == inner_d && is_lossless(inner)) {
         std::uint64_t seen = 0;
         stored.for_each_block(0, stored.size(), [&](const GalleryBlock& b) {
@@ -197,104 +199,6 @@ void IndexQBNorm::check_suits_base(const NormTable& given) const {
     require(preserves_scores(*base_index, metric),
             "the base index's transforms change the scores, so a table of the "
             "original vectors does not suit it; call set_querybank");
-}
-
-void IndexQBNorm::train(idx_t n, const float* x) {
-    base_index->train(n, x);
-    sync_with_base();
-    if (!table_ && !bank_.empty())
-        as_faiss([&] { fit_all(querybank(), nullptr); });
-}
-
-void IndexQBNorm::add(idx_t n, const float* x) {
-    const bool fits = table_ || !bank_.empty();
-    if (!fits || n == 0 || !base_index->is_trained) {
-        base_index->add(n, x);
-        sync_with_base();
-        return;
-    }
-    as_faiss([&] {
-        require(!bank_.empty(),
-                "this index took a table without its querybank, so vectors "
-                "cannot be added; call set_querybank first");
-        if (!table_) fit_all(querybank(), nullptr);
-        require(table_->gallery_size == base_index->ntotal,
-                "base_index was changed from outside; call set_querybank");
-        const idx_t begin = base_index->ntotal;
-        check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
-        const Transformed there(*base_index, view(n, x));
-        const Transformed bank_there(*base_index, querybank());
-        FitOptions options =
-            options_for(column_of(*table_, Bank::querybank).normalization);
-        options.begin = begin;
-        NormTable before = *table_;
-        before.gallery_size += n;
-        const NormTable added =
-            fit(*engine_, MemoryGallery(there.view(), begin), bank_there.view(),
-                options);
-        const NormTable* parts[] = {&before, &added};
-        auto table = std::make_shared<const NormTable>(merge(parts));
-        auto bound = engine_->bind_table(*table);
-        base_index->add(n, x);
-        install(std::move(table), std::move(bound));
-    });
-}
-
-void IndexQBNorm::reset() {
-    as_faiss([&] {
-        std::shared_ptr<const NormTable> table;
-        std::unique_ptr<BoundTable> bound;
-        if (table_ && !bank_.empty()) {
-            const Transformed bank_there(*base_index, querybank());
-            const MatrixView none{nullptr, 0, bank_there.view().d};
-            table = std::make_shared<const NormTable>(
-                fit(*engine_, MemoryGallery(none), bank_there.view(),
-                    options_for(
-                        column_of(*table_, Bank::querybank).normalization)));
-            bound = engine_->bind_table(*table);
-        }
-        base_index->reset();
-        install(std::move(table), std::move(bound));
-    });
-}
-
-void IndexQBNorm::check_searchable() const {
-    require(table_ != nullptr,
-            "this index has no fitted querybank; call set_querybank, or set "
-            "normalization.method = none for raw answers");
-    require(base_index->is_trained, "the base index is not trained");
-    require(table_->gallery_size == base_index->ntotal, "base_index has ",
-            base_index->ntotal, " vectors but the table covers ",
-            table_->gallery_size,
-            "; add through IndexQBNorm or call set_querybank again");
-    check(normalization);
-    const Normalization& fitted =
-        column_of(*table_, Bank::querybank).normalization;
-    require(normalization.beta == fitted.beta &&
-                normalization.activation_k == fitted.activation_k,
-            "normalization has beta ", normalization.beta, " and activation_k ",
-            normalization.activation_k, " but was fitted with ", fitted.beta,
-            " and ", fitted.activation_k, "; call set_querybank again");
-}
-
-void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
-                         idx_t* labels,
-                         const faiss::SearchParameters* params) const {
-    if (normalization.method == Method::none) {
-        base_index->search(n, x, k, distances, labels, params);
-        return;
-    }
-    as_faiss([&] {
-        require(k > 0, "k is ", k, " but must be at least 1");
-        check_searchable();
-        check_finite(view(n, x), "queries");
-        search_base(
-            *base_index,
-            {*engine_, *table_, *bound_table_, bound_gallery_.get(),
-             bound_vectors_, normalization.method, k_factor, min_candidates},
-            view(n, x), k, {distances, labels}, params);
-        scores_to_distances(table_->metric, n * k, labels, distances);
-    });
 }
 
 }  // namespace faiss_qbnorm

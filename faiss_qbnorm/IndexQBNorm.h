@@ -3,14 +3,31 @@
 #include <faiss/Index.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "faiss_qbnorm/core/norm_table.h"
+#include "faiss_qbnorm/core/removal.h"
 #include "faiss_qbnorm/engine.h"
 #include "faiss_qbnorm/faiss/built_against.h"
+#include "faiss_qbnorm/faiss/search_report.h"
 #include "faiss_qbnorm/fit.h"
 
 namespace faiss_qbnorm {
+
+struct SearchPlan;
+
+/// What one search of an IndexQBNorm asks for. Parameters of any other type go
+/// to the base unchanged. There is no beta: another one needs a fit.
+struct SearchParametersQBNorm : faiss::SearchParameters {
+    float k_factor = 0;  ///< 0: the index's own
+    /// The base's own, not owned. An IDSelector may be in here or beside it.
+    faiss::SearchParameters* base_index_params = nullptr;
+    std::optional<Method> method;  ///< the index's own where not given
+    Bank bank = Bank::querybank;   ///< the table's column to normalise with
+    /// Where given, the call writes here how its queries were answered.
+    QBNormSearchStats* stats = nullptr;
+};
 
 /// A faiss::Index around any other that undoes hubness: answers are ranked by
 /// s - offset instead of s (Querybank Normalisation, Bogolin et al. 2022).
@@ -29,10 +46,13 @@ namespace faiss_qbnorm {
 /// s - offset (L2: distance + offset, which may be negative), the others the
 /// raw distance, so compare within a row only. Ties go to the lower label.
 ///
-/// Labels must be 0 .. ntotal - 1: wrap inside an ID map, not around it. With
-/// normalization.method = none every search is the base's own; calls that would
-/// leave a fitted table behind the base are refused even then. User mistakes
-/// throw faiss::FaissException and leave the index as it was. Searches may run
+/// Labels must be 0 .. ntotal - 1, with holes where items were removed: wrap
+/// inside an ID map, not around it. DIS wraps outside IndexShards (a shard's
+/// own top-1 opens the wrong gates); only IS may be inside.
+///
+/// With normalization.method = none every search is the base's own; calls that
+/// change a fitted index keep its table in step even then. User mistakes throw
+/// faiss::FaissException and leave the index as it was. Searches may run
 /// concurrently, but not beside a call that changes the index.
 struct IndexQBNorm : faiss::Index {
     faiss::Index* base_index = nullptr;
@@ -68,67 +88,145 @@ struct IndexQBNorm : faiss::Index {
     void set_table(NormTable table, idx_t m = 0, const float* bank = nullptr);
 
     /// nullptr before set_querybank and set_table.
-    const NormTable* table() const { return table_.get(); }
+    const NormTable* table() const { return fitted_.table.get(); }
     /// m x d as it was given; no rows where the index has none.
     MatrixView querybank() const;
     const Engine& engine() const { return *engine_; }
 
     void train(idx_t n, const float* x) override;
+    void reset() override;  ///< keeps the bank
+
+    /// New items are fitted and get the labels table()->gallery_size onwards.
     void add(idx_t n, const float* x) override;
+
+    /// Refused once a bank or a table is set: an ID map holds other labels.
+    void add_with_ids(idx_t n, const float* x, const idx_t* xids) override;
+
+    /// As the base does it: flat indexes close up their labels, IVF indexes
+    /// leave holes. Bank queries that lost their best items search the base's
+    /// vectors again.
+    size_t remove_ids(const faiss::IDSelector& sel) override;
+
+    /// Joins an IndexQBNorm that was fitted with the same bank and
+    /// `normalization`; it is empty afterwards. Its labels follow this one's;
+    /// over an IVF base `add_id`, if not 0, is added to them instead.
+    void merge_from(faiss::Index& other, idx_t add_id = 0) override;
+    void check_compatible_for_merge(const faiss::Index& other) const override;
+
     void search(idx_t n, const float* x, idx_t k, float* distances,
                 idx_t* labels,
                 const faiss::SearchParameters* params = nullptr) const override;
+
+    /// Every item beyond the radius by what search would return for it.
+    void range_search(
+        idx_t n, const float* x, float radius, faiss::RangeSearchResult* result,
+        const faiss::SearchParameters* params = nullptr) const override;
     void assign(idx_t n, const float* x, idx_t* labels,
                 idx_t k = 1) const override;
-    void reset() override;
-
-    void reconstruct(idx_t key, float* recons) const override;
-    void reconstruct_batch(idx_t n, const idx_t* keys,
-                           float* recons) const override;
-    void reconstruct_n(idx_t i0, idx_t ni, float* recons) const override;
     void search_and_reconstruct(
         idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
         float* recons,
         const faiss::SearchParameters* params = nullptr) const override;
+
+    /// Normalised distances to a query for method is (symmetric_dis is the
+    /// base's own); refused for dis, whose gate needs a search.
+    faiss::DistanceComputer* get_distance_computer() const override;
+
+    // The base's own: vectors and codes hold no offset.
+    void reconstruct(idx_t key, float* recons) const override;
+    void reconstruct_batch(idx_t n, const idx_t* keys,
+                           float* recons) const override;
+    void reconstruct_n(idx_t i0, idx_t ni, float* recons) const override;
     void compute_residual(const float* x, float* residual,
                           idx_t key) const override;
     void compute_residual_n(idx_t n, const float* xs, float* residuals,
                             const idx_t* keys) const override;
-
     size_t sa_code_size() const override;
     void sa_encode(idx_t n, const float* x, std::uint8_t* bytes) const override;
     void sa_decode(idx_t n, const std::uint8_t* bytes, float* x) const override;
 
-    // Refused while a method other than none is set.
-    void range_search(
-        idx_t n, const float* x, float radius, faiss::RangeSearchResult* result,
+    // What later FAISS versions added.
+#if QBNORM_FAISS_VERSION >= 11000
+    /// Refused once a bank or a table is set.
+    void add_sa_codes(idx_t n, const std::uint8_t* codes,
+                      const idx_t* xids) override;
+#endif
+#if QBNORM_FAISS_VERSION >= 11300
+    // Once a bank or a table is set, for float32 only.
+    void train_ex(idx_t n, const void* x, faiss::NumericType type) override;
+    void add_ex(idx_t n, const void* x, faiss::NumericType type) override;
+    void add_with_ids_ex(idx_t n, const void* x, faiss::NumericType type,
+                         const idx_t* xids) override;
+    void search_ex(
+        idx_t n, const void* x, faiss::NumericType type, idx_t k,
+        float* distances, idx_t* labels,
         const faiss::SearchParameters* params = nullptr) const override;
-    faiss::DistanceComputer* get_distance_computer() const override;
-
-    // Refused once a bank or a table is set, whatever the method.
-    void add_with_ids(idx_t n, const float* x, const idx_t* xids) override;
-    size_t remove_ids(const faiss::IDSelector& sel) override;
-    void merge_from(faiss::Index& other, idx_t add_id = 0) override;
-    void check_compatible_for_merge(const faiss::Index& other) const override;
+#endif
+#if QBNORM_FAISS_VERSION >= 11302
+    /// The gate looks at the given labels only.
+    void search_subset(idx_t n, const float* x, idx_t k_base,
+                       const idx_t* base_labels, idx_t k, float* distances,
+                       idx_t* labels) const override;
+#endif
+#if QBNORM_FAISS_VERSION >= 11401
+    /// Refused while a method other than none is set.
+    void search1(const float* x, faiss::ResultHandler& handler,
+                 faiss::SearchParameters* params = nullptr) const override;
+#endif
+#if QBNORM_FAISS_VERSION == 11401
+    void train(idx_t n, const float* x, idx_t n_train_q,
+               const float* xq_train) override;
+#elif QBNORM_FAISS_VERSION >= 11402
+    void train_with_queries(idx_t n, const float* x, idx_t n_train_q,
+                            const float* xq_train) override;
+#endif
 
   private:
-    void check_searchable() const;
-    void require_raw(const char* call) const;
-    void require_no_table(const char* call) const;
-    void install(std::shared_ptr<const NormTable> table,
-                 std::unique_ptr<BoundTable> bound);
-    void sync_with_base();
-    MatrixView view(idx_t n, const float* x) const;
+    /// A column where the engine keeps it.
+    struct BoundColumn {
+        std::unique_ptr<BoundTable> table;
+        float least_offset = 0;
+    };
+    struct Fitted {
+        std::shared_ptr<const NormTable> table;
+        std::vector<BoundColumn> columns;  ///< one for each of the table's
+    };
+    struct Call;
+
+    // Fitting (IndexQBNorm.cpp).
     FitOptions options_for(const Normalization& parameters) const;
-    void fit_all(const MatrixView& bank, const float* gallery);
+    Fitted fit_all(const MatrixView& bank, const float* gallery) const;
+    Fitted bind(NormTable table) const;
+    void install(Fitted fitted);
+    void sync_with_base();
     void check_suits_base(const NormTable& given) const;
     void check_made_column(const MatrixView& bank,
                            const BankColumn& column) const;
 
+    // Searching (IndexQBNorm.cpp).
+    Call call_of(const faiss::SearchParameters* params) const;
+    void check_searchable(const Call& call) const;
+    SearchPlan plan_of(const Call& call) const;
+    MatrixView view(idx_t n, const float* x) const;
+
+    // Changing (IndexQBNorm_change.cpp).
+    bool is_fitted() const {
+        return fitted_.table || !bank_.empty();
+    }
+    void fit_after_training();
+    void check_changeable() const;
+    void add_to_base(idx_t n, const float* x);
+    Fitted empty() const;
+    NormTable table_without(const Removal& removal) const;
+    void search_again(NormTable& left, const Removal& removal) const;
+    NormTable table_joined(const IndexQBNorm& other, idx_t begin) const;
+    bool knows_fingerprint() const;
+
+    void require_unfitted(const char* call, const char* instead) const;
+
     std::shared_ptr<const Engine> engine_;
     std::vector<float> bank_;  // m x d, not transformed; empty after set_table
-    std::shared_ptr<const NormTable> table_;
-    std::unique_ptr<BoundTable> bound_table_;
+    Fitted fitted_;
     // A flat base's vectors; a search binds them itself where they have moved.
     std::unique_ptr<BoundGallery> bound_gallery_;
     const float* bound_vectors_ = nullptr;

@@ -1,42 +1,12 @@
-// The calls of IndexQBNorm that are its base's own, or refused.
-
-#include <faiss/IndexIVF.h>
 #include <faiss/impl/FaissException.h>
 
 #include <string>
 
 #include "faiss_qbnorm/IndexQBNorm.h"
-#include "faiss_qbnorm/faiss/unwrap.h"
+
+// The calls that are the base's own, or refused.
 
 namespace faiss_qbnorm {
-
-void IndexQBNorm::assign(idx_t n, const float* x, idx_t* labels,
-                         idx_t k) const {
-    if (normalization.method == Method::none) {
-        base_index->assign(n, x, labels, k);
-    } else {
-        Index::assign(n, x, labels, k);
-    }
-}
-
-void IndexQBNorm::search_and_reconstruct(
-    idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
-    float* recons, const faiss::SearchParameters* params) const {
-    if (normalization.method == Method::none) {
-        base_index->search_and_reconstruct(n, x, k, distances, labels, recons,
-                                           params);
-    } else {
-        const auto* ivf =
-            dynamic_cast<const faiss::IndexIVF*>(&innermost(*base_index));
-        if (ivf && ivf->direct_map.no()) {
-            throw faiss::FaissException(
-                "search_and_reconstruct over an IVF base needs its direct map; "
-                "call make_direct_map() on the base");
-        }
-        Index::search_and_reconstruct(n, x, k, distances, labels, recons,
-                                      params);
-    }
-}
 
 void IndexQBNorm::reconstruct(idx_t key, float* recons) const {
     base_index->reconstruct(key, recons);
@@ -75,58 +45,80 @@ void IndexQBNorm::sa_decode(idx_t n, const std::uint8_t* bytes,
     base_index->sa_decode(n, bytes, x);
 }
 
-// ---- what would be wrong, or leave the table behind, once a bank is set ----
+// ---- what would leave the table behind, once a bank is set ----
 
-void IndexQBNorm::require_raw(const char* call) const {
-    if (normalization.method == Method::none) return;
-    throw faiss::FaissException(
-        std::string(call) +
-        " has no normalised meaning here yet; set normalization.method = none "
-        "for the base's own, or use search");
-}
-
-void IndexQBNorm::require_no_table(const char* call) const {
-    if (!table_ && bank_.empty()) return;
-    throw faiss::FaissException(
-        std::string(call) +
-        " would leave the normalisation behind the base; change base_index "
-        "itself, then call set_querybank again");
-}
-
-void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
-                               faiss::RangeSearchResult* result,
-                               const faiss::SearchParameters* params) const {
-    require_raw("range_search");
-    base_index->range_search(n, x, radius, result, params);
-}
-
-faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
-    require_raw("get_distance_computer");
-    return base_index->get_distance_computer();
+void IndexQBNorm::require_unfitted(const char* call,
+                                   const char* instead) const {
+    if (!is_fitted()) return;
+    throw faiss::FaissException(std::string(call) +
+                                " is not possible on a fitted IndexQBNorm; " +
+                                instead);
 }
 
 void IndexQBNorm::add_with_ids(idx_t n, const float* x, const idx_t* xids) {
-    require_no_table("add_with_ids");
+    require_unfitted("add_with_ids",
+                     "put it inside an ID map (idmap->index = new "
+                     "IndexQBNorm(idmap->index)) and call the map's");
     base_index->add_with_ids(n, x, xids);
     sync_with_base();
 }
 
-size_t IndexQBNorm::remove_ids(const faiss::IDSelector& sel) {
-    require_no_table("remove_ids");
-    const size_t removed = base_index->remove_ids(sel);
-    sync_with_base();
-    return removed;
-}
-
-void IndexQBNorm::merge_from(faiss::Index& other, idx_t add_id) {
-    require_no_table("merge_from");
-    base_index->merge_from(other, add_id);
+#if QBNORM_FAISS_VERSION >= 11000
+void IndexQBNorm::add_sa_codes(idx_t n, const std::uint8_t* codes,
+                               const idx_t* xids) {
+    require_unfitted("add_sa_codes", "decode with sa_decode, then add");
+    base_index->add_sa_codes(n, codes, xids);
     sync_with_base();
 }
+#endif
 
-void IndexQBNorm::check_compatible_for_merge(const faiss::Index& other) const {
-    require_no_table("check_compatible_for_merge");
-    base_index->check_compatible_for_merge(other);
+#if QBNORM_FAISS_VERSION >= 11300
+void IndexQBNorm::train_ex(idx_t n, const void* x, faiss::NumericType type) {
+    if (type == faiss::NumericType::Float32) {
+        train(n, static_cast<const float*>(x));
+        return;
+    }
+    require_unfitted("training in another type than float32", "convert first");
+    base_index->train_ex(n, x, type);
+    sync_with_base();
 }
+
+void IndexQBNorm::add_ex(idx_t n, const void* x, faiss::NumericType type) {
+    if (type == faiss::NumericType::Float32) {
+        add(n, static_cast<const float*>(x));
+        return;
+    }
+    require_unfitted("adding in another type than float32", "convert first");
+    base_index->add_ex(n, x, type);
+    sync_with_base();
+}
+
+void IndexQBNorm::add_with_ids_ex(idx_t n, const void* x,
+                                  faiss::NumericType type, const idx_t* xids) {
+    if (type == faiss::NumericType::Float32) {
+        add_with_ids(n, static_cast<const float*>(x), xids);
+        return;
+    }
+    require_unfitted("adding in another type than float32", "convert first");
+    base_index->add_with_ids_ex(n, x, type, xids);
+    sync_with_base();
+}
+#endif
+
+// ---- training with queries: the base's, then ours ----
+
+#if QBNORM_FAISS_VERSION == 11401
+void IndexQBNorm::train(idx_t n, const float* x, idx_t n_train_q,
+                        const float* xq_train) {
+    base_index->train(n, x, n_train_q, xq_train);
+    fit_after_training();
+}
+#elif QBNORM_FAISS_VERSION >= 11402
+void IndexQBNorm::train_with_queries(idx_t n, const float* x, idx_t n_train_q,
+                                     const float* xq_train) {
+    base_index->train_with_queries(n, x, n_train_q, xq_train);
+    fit_after_training();
+}
+#endif
 
 }  // namespace faiss_qbnorm

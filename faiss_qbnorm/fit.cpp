@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
@@ -35,6 +36,19 @@ void check_offsets(const Gallery& gallery, std::span<const float> offsets,
     }
 }
 
+/// What an offset is before a probe finds it; no score is as large.
+constexpr float in_hole = std::numeric_limits<float>::max();
+
+// In a hole any offset will do that is within the others' range.
+void fill_holes(std::vector<float>& offsets) {
+    float largest = -in_hole;
+    for (const float offset : offsets) {
+        if (offset != in_hole) largest = std::max(largest, offset);
+    }
+    std::replace(offsets.begin(), offsets.end(), in_hole,
+                 largest == -in_hole ? 0 : largest);
+}
+
 idx_t list_length(const FitOptions& options, idx_t gallery_size) {
     if (options.list_length > 0) return options.list_length;
     return std::min(default_list_length(options.normalization),
@@ -50,10 +64,10 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
     check_inputs(gallery, querybank, options, end);
 
     NormTable table{gallery.d(), options.metric, gallery.size(), begin, end, 0,
-                    {}};
+                    {},          gallery.holes()};
     const auto bank = engine.bind_bank(options.metric, querybank);
     TopLists winners(querybank.rows, list_length(options, gallery.size()));
-    std::vector<float> offsets(end - begin);
+    std::vector<float> offsets(end - begin, in_hole);
     const auto probe = engine.begin_probe(*bank, options.normalization,
                                           {begin, offsets, winners});
     idx_t done = 0;
@@ -65,9 +79,10 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
     });
     probe->finish();
 
-    require(done == end - begin, gallery.name(), " showed ", done,
-            " rows instead of ", end - begin);
+    require(done == table.items(), gallery.name(), " showed ", done,
+            " rows instead of ", table.items());
     check_offsets(gallery, offsets, begin);
+    if (table.holes > 0) fill_holes(offsets);
 
     BankColumn column;
     column.normalization = options.normalization;

@@ -14,14 +14,16 @@ class Gallery {
   public:
     virtual ~Gallery() = default;
 
+    /// Labels are 0 .. size() - 1.
     virtual idx_t size() const = 0;
+    /// How many of them no item has.
+    virtual idx_t holes() const { return 0; }
     virtual int d() const = 0;
     /// What errors call it: a file name, or "gallery".
     virtual std::string name() const = 0;
 
-    /// Shows `visit` the rows [begin, end) of the gallery, each once, in
-    /// blocks that are valid during the call. Throws on NaN or Inf, naming
-    /// the row.
+    /// Shows `visit` the items with labels [begin, end), each once, in blocks
+    /// that are valid during the call. Throws on NaN or Inf, naming the row.
     virtual void for_each_block(idx_t begin, idx_t end,
                                 const BlockVisitor& visit) const = 0;
 };

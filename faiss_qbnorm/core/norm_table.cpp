@@ -37,18 +37,51 @@ void check_mergeable(const NormTable& a, const NormTable& b) {
             "activation_k");
 }
 
+// The last item of a bank query up to which every part knows its ranking: a
+// part from whose list items were removed says nothing of what follows.
+Scored known_until(const Parts& parts, size_t column, idx_t row) {
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    Scored last{-infinity, std::numeric_limits<idx_t>::max()};
+    for (const NormTable* part : parts) {
+        const BankLists& lists = part->columns[column].lists;
+        const idx_t known = lists.known(row);
+        if (known >= std::min(lists.length, part->items())) continue;
+        const idx_t slot = row * lists.length + known - 1;
+        const Scored end = known > 0
+                               ? Scored{lists.scores[slot], lists.labels[slot]}
+                               : Scored{infinity, -1};
+        if (ranks_before(end, last)) last = end;
+    }
+    return last;
+}
+
 BankLists merge_lists(const Parts& parts, size_t column) {
     const BankColumn& first = parts.front()->columns[column];
     const idx_t length = first.lists.length;
     TopLists winners(first.bank_size, length);
-    for (const NormTable* part : parts) {
-        const BankLists& lists = part->columns[column].lists;
-        for (idx_t i = 0; i < first.bank_size * length; i++) {
-            if (lists.labels[i] < 0) continue;
-            winners.offer(i / length, {lists.scores[i], lists.labels[i]});
+    for (idx_t row = 0; row < first.bank_size; row++) {
+        const Scored last = known_until(parts, column, row);
+        for (const NormTable* part : parts) {
+            const BankLists& lists = part->columns[column].lists;
+            for (idx_t i = row * length; i < (row + 1) * length; i++) {
+                const Scored item{lists.scores[i], lists.labels[i]};
+                if (item.label >= 0 && !ranks_before(last, item)) {
+                    winners.offer(row, item);
+                }
+            }
         }
     }
     return to_bank_lists(winners);
+}
+
+// Known where every part's is.
+std::uint64_t merge_fingerprints(const Parts& parts) {
+    std::uint64_t sum = 0;
+    for (const NormTable* part : parts) {
+        if (part->fingerprint == 0 && part->items() > 0) return 0;
+        sum += part->fingerprint;
+    }
+    return sum;
 }
 
 BankColumn merge_column(const Parts& parts, size_t column) {
@@ -61,9 +94,6 @@ BankColumn merge_column(const Parts& parts, size_t column) {
     }
     result.offsets = std::move(offsets);
     result.lists = merge_lists(parts, column);
-    result.activation =
-        activation_from_lists(result.lists, result.normalization.activation_k,
-                              parts.front()->begin, parts.back()->end);
     return result;
 }
 
@@ -143,6 +173,28 @@ ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
     return {end - begin, items};
 }
 
+std::vector<idx_t> rows_to_search(const NormTable& table,
+                                  const BankColumn& column) {
+    const idx_t needed =
+        std::min(column.normalization.activation_k, table.items());
+    std::vector<idx_t> rows;
+    for (idx_t row = 0; row < column.bank_size; row++) {
+        if (column.lists.known(row) < needed) rows.push_back(row);
+    }
+    return rows;
+}
+
+void decide_activation(NormTable& table) {
+    for (BankColumn& column : table.columns) {
+        require(rows_to_search(table, column).empty(),
+                "too many items were removed: a bank list no longer says which "
+                "are its query's best; fit the table again");
+        column.activation = activation_from_lists(
+            column.lists, column.normalization.activation_k, table.begin,
+            table.end);
+    }
+}
+
 NormTable merge(std::span<const NormTable* const> tables) {
     require(!tables.empty(), "there is nothing to merge");
     Parts parts(tables.begin(), tables.end());
@@ -157,11 +209,13 @@ NormTable merge(std::span<const NormTable* const> tables) {
     if (parts.size() == 1) return result;
     result.end = parts.back()->end;
     for (size_t i = 1; i < parts.size(); i++) {
-        result.fingerprint += parts[i]->fingerprint;
+        result.holes += parts[i]->holes;
     }
+    result.fingerprint = merge_fingerprints(parts);
     for (size_t column = 0; column < result.columns.size(); column++) {
         result.columns[column] = merge_column(parts, column);
     }
+    decide_activation(result);
     return result;
 }
 

@@ -75,6 +75,15 @@ BankLists to_bank_lists(const TopLists& winners);
 ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
                                     idx_t begin, idx_t end);
 
+/// The bank queries whose lists lost so many items that they no longer decide
+/// the activation set.
+std::vector<idx_t> rows_to_search(const NormTable& table,
+                                  const BankColumn& column);
+
+/// Makes the activation sets from the bank lists. Throws where there are
+/// rows_to_search.
+void decide_activation(NormTable& table);
+
 /// Joins tables of row ranges that follow one another (in any order of
 /// arrival) into exactly the table that a fit of their union gives. Throws
 /// where ranges overlap or leave a gap, or where the parts were not fitted

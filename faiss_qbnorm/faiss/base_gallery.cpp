@@ -8,6 +8,7 @@
 #include <faiss/impl/FaissException.h>
 
 #include <algorithm>
+#include <numeric>
 #include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
@@ -27,7 +28,21 @@ struct ListEntry {
     idx_t offset;
 };
 
-void for_each_ivf_block(const faiss::IndexIVF& ivf, const BlockVisitor& visit) {
+using Wanted = std::function<bool(idx_t)>;
+
+void for_each_ivf_label(const faiss::IndexIVF& ivf,
+                        const std::function<void(ListEntry, idx_t)>& visit) {
+    for (size_t list = 0; list < ivf.nlist; list++) {
+        const size_t size = ivf.invlists->list_size(list);
+        const faiss::InvertedLists::ScopedIds ids(ivf.invlists, list);
+        for (size_t i = 0; i < size; i++) {
+            visit({static_cast<idx_t>(list), static_cast<idx_t>(i)}, ids[i]);
+        }
+    }
+}
+
+void for_each_ivf_block(const faiss::IndexIVF& ivf, const Wanted& wanted,
+                        const BlockVisitor& visit) {
     const int d = static_cast<int>(ivf.d);
     const idx_t step = default_block_rows(d);
     std::vector<ListEntry> entries;
@@ -35,6 +50,7 @@ void for_each_ivf_block(const faiss::IndexIVF& ivf, const BlockVisitor& visit) {
     std::vector<float> vectors;
     const auto flush = [&] {
         const auto rows = static_cast<idx_t>(entries.size());
+        if (rows == 0) return;
         vectors.resize(rows * d);
         ParallelErrors errors;
 #pragma omp parallel for
@@ -49,17 +65,27 @@ void for_each_ivf_block(const faiss::IndexIVF& ivf, const BlockVisitor& visit) {
         entries.clear();
         labels.clear();
     };
-    for (size_t list = 0; list < ivf.nlist; list++) {
-        const size_t size = ivf.invlists->list_size(list);
-        const faiss::InvertedLists::ScopedIds ids(ivf.invlists, list);
-        for (size_t i = 0; i < size; i++) {
-            entries.push_back(
-                {static_cast<idx_t>(list), static_cast<idx_t>(i)});
-            labels.push_back(ids[i]);
-            if (static_cast<idx_t>(entries.size()) == step) flush();
-        }
+    for_each_ivf_label(ivf, [&](ListEntry entry, idx_t label) {
+        if (wanted && !wanted(label)) return;
+        entries.push_back(entry);
+        labels.push_back(label);
+        if (static_cast<idx_t>(entries.size()) == step) flush();
+    });
+    flush();
+}
+
+// The rows of a block that are wanted.
+void visit_wanted(const GalleryBlock& block, const Wanted& wanted,
+                  const BlockVisitor& visit) {
+    std::vector<float> rows;
+    std::vector<idx_t> labels;
+    for (idx_t i = 0; i < block.vectors.rows; i++) {
+        if (!wanted(block.label(i))) continue;
+        rows.insert(rows.end(), block.vectors.row(i), block.vectors.row(i + 1));
+        labels.push_back(block.label(i));
     }
-    if (!entries.empty()) flush();
+    const auto n = static_cast<idx_t>(labels.size());
+    if (n > 0) visit({{rows.data(), n, block.vectors.d}, 0, labels.data()});
 }
 
 void for_each_reconstructed_block(const faiss::Index& index,
@@ -74,29 +100,43 @@ void for_each_reconstructed_block(const faiss::Index& index,
     }
 }
 
-void for_each_base_block(const faiss::Index& index, const BlockVisitor& visit) {
+void for_each_base_block(const faiss::Index& index, const Wanted& wanted,
+                         const BlockVisitor& visit) {
+    if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
+        for_each_ivf_block(*ivf, wanted, visit);
+        return;
+    }
+    const BlockVisitor selecting = [&](const GalleryBlock& block) {
+        wanted ? visit_wanted(block, wanted, visit) : visit(block);
+    };
     if (const auto flat = flat_vectors(index)) {
-        MemoryGallery(*flat).for_each_block(0, flat->rows, visit);
-    } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
-        for_each_ivf_block(*ivf, visit);
+        MemoryGallery(*flat).for_each_block(0, flat->rows, selecting);
     } else {
-        for_each_reconstructed_block(index, visit);
+        for_each_reconstructed_block(index, selecting);
     }
 }
 
+constexpr const char* map_advice =
+    "; put IndexQBNorm inside an ID map (idmap->index = new "
+    "IndexQBNorm(idmap->index)), not around it";
+
 }  // namespace
 
-BaseGallery::BaseGallery(const faiss::Index& index) : index_(index) {
-    require_sequential_labels(index);
-}
+BaseGallery::BaseGallery(const faiss::Index& index)
+    : index_(index), size_(label_range(index)) {}
 
 void BaseGallery::for_each_block(idx_t begin, idx_t end,
                                  const BlockVisitor& visit) const {
     require(begin == 0 && end == size(),
             "an index is read as a whole, not rows ", begin, ":", end);
+    for_each_selected_block({}, visit);
+}
+
+void BaseGallery::for_each_selected_block(const Wanted& wanted,
+                                          const BlockVisitor& visit) const {
     bool visiting = false;  // whose exception it is
     try {
-        for_each_base_block(index_, [&](const GalleryBlock& block) {
+        for_each_base_block(index_, wanted, [&](const GalleryBlock& block) {
             visiting = true;
             check_finite(block, name());
             visit(block);
@@ -109,6 +149,26 @@ void BaseGallery::for_each_block(idx_t begin, idx_t end,
             "(ntotal x d) to set_querybank. FAISS says: ",
             problem.what());
     }
+}
+
+OriginalsGallery::OriginalsGallery(const BaseGallery& base,
+                                   const MatrixView& vectors)
+    : vectors_(vectors), size_(base.size()) {
+    if (holes() > 0) labels_ = labels_of(base.index_);
+}
+
+void OriginalsGallery::for_each_block(idx_t begin, idx_t end,
+                                      const BlockVisitor& visit) const {
+    require(begin == 0 && end == size(),
+            "an index's vectors are read as a whole, not rows ", begin, ":",
+            end);
+    MemoryGallery(vectors_).for_each_block(
+        0, vectors_.rows, [&](GalleryBlock block) {
+            if (!labels_.empty()) {
+                block.labels = labels_.data() + block.first_label;
+            }
+            visit(block);
+        });
 }
 
 std::optional<MatrixView> flat_vectors(const faiss::Index& index) {
@@ -126,28 +186,50 @@ bool is_lossless(const faiss::Index& index) {
            is_exactly<faiss::IndexHNSWFlat>(index);
 }
 
-void require_sequential_labels(const faiss::Index& index) {
-    constexpr const char* mend =
-        "; put IndexQBNorm inside an ID map (idmap->index = new "
-        "IndexQBNorm(idmap->index)), not around it";
-    if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
-        fail("the base index has labels of its own", mend);
-    } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
-        std::vector<bool> seen(ivf->ntotal, false);
-        for (size_t list = 0; list < ivf->nlist; list++) {
-            const size_t size = ivf->invlists->list_size(list);
-            const faiss::InvertedLists::ScopedIds ids(ivf->invlists, list);
-            for (size_t i = 0; i < size; i++) {
-                require(ids[i] >= 0 && ids[i] < ivf->ntotal && !seen[ids[i]],
-                        "the base index holds label ", ids[i], " among ",
-                        ivf->ntotal,
-                        " vectors, but labels must be 0 to ntotal - 1, each "
-                        "once",
-                        mend);
-                seen[ids[i]] = true;
-            }
-        }
+std::vector<idx_t> labels_of(const faiss::Index& index) {
+    std::vector<idx_t> labels;
+    if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
+        for_each_ivf_label(
+            *ivf, [&](ListEntry, idx_t label) { labels.push_back(label); });
+        std::sort(labels.begin(), labels.end());
+    } else {
+        labels.resize(index.ntotal);
+        std::iota(labels.begin(), labels.end(), 0);
     }
+    return labels;
+}
+
+idx_t label_range(const faiss::Index& index) {
+    if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
+        fail("the base index has labels of its own", map_advice);
+    }
+    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
+    if (!ivf) return index.ntotal;
+    // What holes cost must stay small beside the vectors.
+    constexpr idx_t labels_per_item = 16;
+    constexpr idx_t always_allowed = idx_t{1} << 20;
+    const idx_t limit = std::max(labels_per_item * ivf->ntotal, always_allowed);
+    std::vector<bool> seen;
+    for_each_ivf_label(*ivf, [&](ListEntry, idx_t label) {
+        require(label >= 0 && label < limit, "the base index holds label ",
+                label, " among ", ivf->ntotal,
+                " vectors, but labels must be 0 to ntotal - 1, or nearly so; "
+                "give it such labels (qbnorm attach does)",
+                map_advice);
+        if (label >= static_cast<idx_t>(seen.size())) {
+            seen.resize(std::max<size_t>(label + 1, 2 * seen.size()));
+        }
+        require(!seen[label], "the base index holds label ", label,
+                " more than once; give each vector its own");
+        seen[label] = true;
+    });
+    while (!seen.empty() && !seen.back()) seen.pop_back();
+    return static_cast<idx_t>(seen.size());
+}
+
+void require_sequential_labels(const faiss::Index& index) {
+    require(label_range(index) == index.ntotal,
+            "the base index's labels are not 0 to ntotal - 1");
 }
 
 }  // namespace faiss_qbnorm

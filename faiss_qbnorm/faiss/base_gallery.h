@@ -2,6 +2,7 @@
 
 #include <faiss/Index.h>
 
+#include <functional>
 #include <optional>
 
 #include "faiss_qbnorm/gallery.h"
@@ -14,10 +15,11 @@ namespace faiss_qbnorm {
 /// indexes give approximate vectors.
 class BaseGallery : public Gallery {
   public:
-    /// Throws where labels are not 0 .. ntotal - 1.
+    /// Throws where the labels cannot be a table's: see label_range.
     explicit BaseGallery(const faiss::Index& index);
 
-    idx_t size() const override { return index_.ntotal; }
+    idx_t size() const override { return size_; }
+    idx_t holes() const override { return size_ - index_.ntotal; }
     int d() const override { return static_cast<int>(index_.d); }
     std::string name() const override { return "the base index"; }
 
@@ -25,9 +27,38 @@ class BaseGallery : public Gallery {
     void for_each_block(idx_t begin, idx_t end,
                         const BlockVisitor& visit) const override;
 
+    /// The items that `wanted` says yes to.
+    void for_each_selected_block(const std::function<bool(idx_t)>& wanted,
+                                 const BlockVisitor& visit) const;
+
   private:
+    friend class OriginalsGallery;
+
     const faiss::Index& index_;
+    idx_t size_;
 };
+
+/// Vectors from elsewhere in the place of a base's own: rows in the order of
+/// the base's labels.
+class OriginalsGallery : public Gallery {
+  public:
+    OriginalsGallery(const BaseGallery& base, const MatrixView& vectors);
+
+    idx_t size() const override { return size_; }
+    idx_t holes() const override { return size_ - vectors_.rows; }
+    int d() const override { return vectors_.d; }
+    std::string name() const override { return "gallery"; }
+    void for_each_block(idx_t begin, idx_t end,
+                        const BlockVisitor& visit) const override;
+
+  private:
+    MatrixView vectors_;
+    idx_t size_;
+    std::vector<idx_t> labels_;  ///< empty where there are no holes
+};
+
+/// The labels that items of an index have, in ascending order.
+std::vector<idx_t> labels_of(const faiss::Index& index);
 
 /// The vectors of IndexFlat, IndexFlatIP, IndexFlatL2 as they lie in memory;
 /// nothing for any other index (subclasses may store them in another order).
@@ -36,7 +67,12 @@ std::optional<MatrixView> flat_vectors(const faiss::Index& index);
 /// Whether reading back gives the very float32 vectors that were added.
 bool is_lossless(const faiss::Index& index);
 
-/// Throws where the index has labels of its own.
+/// One more than the largest label of the index. Throws where two items share
+/// one, where the labels are far more than the items (ids of their own), and on
+/// ID maps.
+idx_t label_range(const faiss::Index& index);
+
+/// Throws where labels are not 0 .. ntotal - 1.
 void require_sequential_labels(const faiss::Index& index);
 
 }  // namespace faiss_qbnorm

@@ -62,6 +62,7 @@ class ListScanner {
               const float* coarse_distances) {
         raw_.clear();
         normalised_.clear();
+        members_ = 0;
         scanner_->set_query(query);
         size_t scanned = 0;
         for (idx_t i = 0; i < settings_.nprobe; i++) {
@@ -72,12 +73,19 @@ class ListScanner {
         }
     }
 
-    /// The list that the gate chooses.
-    const TopLists& chosen(Method method) const {
+    /// Whether what was scanned opens the gate.
+    bool gate(Method method) const {
         const idx_t top1 = raw_.best(0).label;
         const bool active = top1 >= 0 && column_.activation.contains(top1);
-        return gate_opens(method, active) ? normalised_ : raw_;
+        return gate_opens(method, active);
     }
+
+    const TopLists& answer(bool open) const {
+        return open ? normalised_ : raw_;
+    }
+
+    /// Items that were ranked.
+    idx_t members() const { return members_; }
 
   private:
     size_t scan_list(idx_t list) {
@@ -88,7 +96,7 @@ class ListScanner {
         const std::uint8_t* code = codes.get();
         const float* offsets = column_.offsets.data();
         const auto items = static_cast<idx_t>(column_.offsets.size());
-        size_t members = 0;
+        idx_t members = 0;
         for (size_t i = 0; i < size; i++, code += ivf_.code_size) {
             const idx_t label = ids[i];
             if (settings_.sel && !settings_.sel->is_member(label)) continue;
@@ -102,6 +110,7 @@ class ListScanner {
                 normalised_.offer(0, {difference, label});
             }
         }
+        members_ += members;
         return settings_.counts_members ? members : size;
     }
 
@@ -112,11 +121,15 @@ class ListScanner {
     const std::unique_ptr<faiss::InvertedListScanner> scanner_;
     TopLists raw_;
     TopLists normalised_;
+    idx_t members_ = 0;
 };
 
 void scan_batch(const faiss::IndexIVF& ivf, const BankColumn& column,
                 const Settings& settings, Method method,
-                const MatrixView& queries, idx_t k, const Answers& answers) {
+                const MatrixView& queries, idx_t k, const Answers& answers,
+                QueryReport* reports) {
+    const bool whole = settings.nprobe == static_cast<idx_t>(ivf.nlist) &&
+                       settings.max_codes == 0;
     std::vector<idx_t> lists(queries.rows * settings.nprobe);
     std::vector<float> distances(lists.size());
     ivf.quantizer->search(queries.rows, queries.data, settings.nprobe,
@@ -136,11 +149,26 @@ void scan_batch(const faiss::IndexIVF& ivf, const BankColumn& column,
                 }
                 scanner->scan(queries.row(i), &lists[i * settings.nprobe],
                               &distances[i * settings.nprobe]);
-                answers.write(i, k, scanner->chosen(method), 0);
+                const bool open = scanner->gate(method);
+                answers.write(i, k, scanner->answer(open), 0);
+                if (reports) reports[i] = {open, scanner->members(), whole};
             });
         }
     }
     errors.rethrow();
+}
+
+// What FAISS added to an IVF search since, and we do not do.
+template <class Params>
+bool asks_for_more(const Params& params) {
+    bool more = false;
+    if constexpr (requires { params.inverted_list_context; }) {
+        more = more || params.inverted_list_context != nullptr;
+    }
+    if constexpr (requires { params.ensure_topk_full; }) {
+        more = more || params.ensure_topk_full;
+    }
+    return more;
 }
 
 }  // namespace
@@ -152,6 +180,9 @@ const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
             dynamic_cast<const faiss::IVFPQSearchParameters*>(params);
         if (given ? given->polysemous_ht : pq->polysemous_ht) return nullptr;
     }
+    const auto* ivf_params =
+        dynamic_cast<const faiss::SearchParametersIVF*>(params);
+    if (ivf_params && asks_for_more(*ivf_params)) return nullptr;
     // Exact types: a subclass may search otherwise than its scanner does.
     const std::type_info& type = typeid(index);
     if (type != typeid(faiss::IndexIVFFlat) &&
@@ -164,14 +195,16 @@ const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
 
 void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
               Method method, const MatrixView& queries, idx_t k,
-              const Answers& answers, const faiss::SearchParameters* params) {
+              const Answers& answers, const faiss::SearchParameters* params,
+              QueryReport* reports) {
     const Settings settings(ivf, params);
     constexpr idx_t probes_at_once = idx_t{1} << 20;
     const idx_t batch = std::max<idx_t>(probes_at_once / settings.nprobe, 1);
     for (idx_t first = 0; first < queries.rows; first += batch) {
         const idx_t last = std::min(first + batch, queries.rows);
         scan_batch(ivf, column, settings, method, queries.slice(first, last), k,
-                   {answers.scores + first * k, answers.labels + first * k});
+                   {answers.scores + first * k, answers.labels + first * k},
+                   reports ? reports + first : nullptr);
     }
 }
 

@@ -2,15 +2,19 @@
 
 #include <faiss/IndexHNSW.h>
 #include <faiss/IndexPQ.h>
-#include <faiss/IndexPreTransform.h>
+#include <faiss/IndexReplicas.h>
+#include <faiss/IndexScalarQuantizer.h>
+#include <faiss/IndexShards.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/IDSelector.h>
 
 #include <algorithm>
 #include <cmath>
+#include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
+#include "faiss_qbnorm/faiss/base_params.h"
 #include "faiss_qbnorm/faiss/gpu_candidates.h"
 #include "faiss_qbnorm/faiss/scan_ivf.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
@@ -26,17 +30,6 @@ struct Asked {
     const MatrixView& queries;
     const faiss::SearchParameters* params;
 };
-
-const faiss::SearchParameters* innermost_params(
-    const faiss::Index& base, const faiss::SearchParameters* params) {
-    const auto* pre = dynamic_cast<const faiss::IndexPreTransform*>(&base);
-    if (!pre) return params;
-    if (const auto* outer =
-            dynamic_cast<const faiss::SearchParametersPreTransform*>(params)) {
-        params = outer->index_params;
-    }
-    return innermost_params(*pre->index, params);
-}
 
 /// A flat base's rows that a selector lets pass, in blocks.
 void for_each_selected_block(const MatrixView& vectors,
@@ -94,7 +87,7 @@ bool rerank_all_on_its_device(const Asked& asked, const SearchPlan& plan,
     for (idx_t first = 0; first < asked.queries.rows; first += batch) {
         const idx_t last = std::min(first + batch, asked.queries.rows);
         if (!rerank_on_its_device(
-                asked.index, plan.bound_table, plan.table.metric, plan.method,
+                asked.index, plan.bound_table, plan.metric, plan.method,
                 asked.queries.slice(first, last), candidates, k,
                 {answers.scores + first * k, answers.labels + first * k},
                 asked.params)) {
@@ -104,15 +97,54 @@ bool rerank_all_on_its_device(const Asked& asked, const SearchPlan& plan,
     return asked.queries.rows > 0;
 }
 
+/// One query's candidates and the answer they gave.
+struct Reranked {
+    const float* scores;
+    const idx_t* labels;
+    idx_t size;
+    const float* answer;
+    const idx_t* answer_labels;
+    idx_t k;
+};
+
+QueryReport report_of(const SearchPlan& plan, const Reranked& reranked,
+                      bool exact_base) {
+    Scored top1;
+    float last = std::numeric_limits<float>::infinity();
+    QueryReport report;
+    for (idx_t i = 0; i < reranked.size; i++) {
+        const Scored item{reranked.scores[i], reranked.labels[i]};
+        if (item.label < 0) continue;
+        report.candidates++;
+        last = std::min(last, item.score);
+        if (top1.label < 0 || ranks_before(item, top1)) top1 = item;
+    }
+    report.open =
+        top1.label >= 0 &&
+        gate_opens(plan.method, plan.column.activation.contains(top1.label));
+    // An item that the base did not bring scores `last` at most.
+    const bool brought_all = report.candidates < reranked.size;
+    const float unseen = report.open ? last - plan.least_offset : last;
+    const bool full = reranked.answer_labels[reranked.k - 1] >= 0;
+    report.certified =
+        exact_base &&
+        (brought_all || (full && reranked.answer[reranked.k - 1] >= unseen));
+    return report;
+}
+
 void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
-                       const Answers& answers) {
+                       const Answers& answers, QueryReport* reports) {
     const MatrixView& queries = asked.queries;
     require_scores(asked.index);
     const idx_t candidates = candidates_of(asked, plan, k);
     const idx_t batch = query_batch(candidates);
-    if (rerank_all_on_its_device(asked, plan, candidates, batch, k, answers)) {
+    // What a report looks at does not stay on a device.
+    if (!reports &&
+        rerank_all_on_its_device(asked, plan, candidates, batch, k, answers)) {
         return;
     }
+    const bool exact = returns_exact_top_k(asked.index);
+    const bool all = candidates == asked.index.ntotal;
     std::vector<float> scores;
     std::vector<idx_t> labels;
     for (idx_t first = 0; first < queries.rows; first += batch) {
@@ -123,65 +155,122 @@ void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
             asked.index.search(n, queries.row(first), candidates, scores.data(),
                                labels.data(), asked.params);
         }
-        if (plan.table.metric == Metric::l2) {
+        if (plan.metric == Metric::l2) {
             for (float& score : scores) score = -score;
         }
-        plan.engine.rerank(
-            plan.bound_table, plan.method,
-            {n, candidates, scores.data(), labels.data(), first}, k,
-            {answers.scores + first * k, answers.labels + first * k});
+        const Answers here{answers.scores + first * k,
+                           answers.labels + first * k};
+        plan.engine.rerank(plan.bound_table, plan.method,
+                           {n, candidates, scores.data(), labels.data(), first},
+                           k, here);
+        for (idx_t i = 0; reports && i < n; i++) {
+            QueryReport& report = reports[first + i];
+            report = report_of(
+                plan,
+                {&scores[i * candidates], &labels[i * candidates], candidates,
+                 here.scores + i * k, here.labels + i * k, k},
+                exact);
+            report.certified = report.certified || (exact && all);
+        }
     }
 }
 
 void search_flat(const MatrixView& vectors, const Asked& asked,
-                 const SearchPlan& plan, idx_t k, const Answers& answers) {
+                 const SearchPlan& plan, idx_t k, const Answers& answers,
+                 QueryReport* reports) {
     const Engine& engine = plan.engine;
-    const Metric metric = plan.table.metric;
     const faiss::IDSelector* selector =
         asked.params ? asked.params->sel : nullptr;
     const bool is_bound =
         plan.bound_gallery && plan.bound_vectors == vectors.data;
-    const auto bound_here =
-        is_bound || selector ? nullptr : engine.bind_gallery(metric, {vectors});
+    const auto bound_here = is_bound || selector
+                                ? nullptr
+                                : engine.bind_gallery(plan.metric, {vectors});
     const idx_t nq = asked.queries.rows;
     const idx_t listed = std::min(k, vectors.rows);
     const idx_t batch = query_batch(listed);
+    std::vector<std::uint8_t> gates(std::min(batch, nq));
     for (idx_t first = 0; first < nq; first += batch) {
         const idx_t last = std::min(first + batch, nq);
         const MatrixView queries = asked.queries.slice(first, last);
         ScanState state = begin_scan(last - first, listed, true);
+        idx_t scanned = vectors.rows;
         if (selector) {
+            scanned = 0;
             for_each_selected_block(
                 vectors, *selector, [&](const GalleryBlock& block) {
-                    engine.scan(*engine.bind_gallery(metric, block),
+                    scanned += block.vectors.rows;
+                    engine.scan(*engine.bind_gallery(plan.metric, block),
                                 &plan.bound_table, queries, state);
                 });
         } else {
             engine.scan(is_bound ? *plan.bound_gallery : *bound_here,
                         &plan.bound_table, queries, state);
         }
-        finish_scan(state, &column_of(plan.table, Bank::querybank).activation,
-                    plan.method, k,
-                    {answers.scores + first * k, answers.labels + first * k});
+        finish_scan(state, &plan.column.activation, plan.method, k,
+                    {answers.scores + first * k, answers.labels + first * k},
+                    gates.data());
+        for (idx_t i = first; reports && i < last; i++) {
+            reports[i] = {gates[i - first] != 0, scanned, true};
+        }
         faiss::InterruptCallback::check();
     }
 }
 
+template <class Type>
+const Type* exactly(const faiss::Index& index) {
+    return typeid(index) == typeid(Type) ? static_cast<const Type*>(&index)
+                                         : nullptr;
+}
+
+template <class Indexes>
+bool all_return_exact_top_k(const Indexes& indexes) {
+    for (int i = 0; i < indexes.count(); i++) {
+        if (!returns_exact_top_k(innermost(*indexes.at(i)))) return false;
+    }
+    return true;
+}
+
 }  // namespace
+
+QBNormSearchStats stats_of(std::span<const QueryReport> reports) {
+    QBNormSearchStats stats;
+    for (const QueryReport& report : reports) {
+        stats.queries++;
+        stats.open_gates += report.open ? 1 : 0;
+        stats.candidates += report.candidates;
+        stats.certified += report.certified ? 1 : 0;
+    }
+    return stats;
+}
+
+bool returns_exact_top_k(const faiss::Index& index) {
+    if (const auto* pq = exactly<faiss::IndexPQ>(index)) {
+        return pq->search_type == faiss::IndexPQ::ST_PQ;
+    }
+    if (const auto* shards = exactly<faiss::IndexShards>(index)) {
+        return all_return_exact_top_k(*shards);
+    }
+    if (const auto* replicas = exactly<faiss::IndexReplicas>(index)) {
+        return all_return_exact_top_k(*replicas);
+    }
+    return flat_vectors(index) ||
+           exactly<faiss::IndexScalarQuantizer>(index) != nullptr;
+}
 
 void search_base(const faiss::Index& base, const SearchPlan& plan,
                  const MatrixView& queries, idx_t k, const Answers& answers,
-                 const faiss::SearchParameters* params) {
+                 const faiss::SearchParameters* params, QueryReport* reports) {
     const Transformed transformed(base, queries);
     const Asked asked{innermost(base), transformed.view(),
                       innermost_params(base, params)};
     if (const auto flat = flat_vectors(asked.index)) {
-        search_flat(*flat, asked, plan, k, answers);
+        search_flat(*flat, asked, plan, k, answers, reports);
     } else if (const auto* ivf = scannable_ivf(asked.index, asked.params)) {
-        scan_ivf(*ivf, column_of(plan.table, Bank::querybank), plan.method,
-                 asked.queries, k, answers, asked.params);
+        scan_ivf(*ivf, plan.column, plan.method, asked.queries, k, answers,
+                 asked.params, reports);
     } else {
-        search_candidates(asked, plan, k, answers);
+        search_candidates(asked, plan, k, answers, reports);
     }
 }
 

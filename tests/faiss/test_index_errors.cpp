@@ -141,20 +141,17 @@ TEST_F(IndexErrors, AFailingBaseLeavesTheTable) {
     EXPECT_EQ(label, before[0]);
 }
 
-TEST_F(IndexErrors, RefusesWhatHasNoMeaningYet) {
-    faiss::RangeSearchResult result(1);
-    EXPECT_REFUSED(index.range_search(1, queries.data.data(), 0.5F, &result),
-                   "range_search");
+TEST_F(IndexErrors, RefusesWhatHasNoMeaning) {
     EXPECT_REFUSED(delete index.get_distance_computer(),
-                   "get_distance_computer");
-    const faiss::IDSelectorRange some(0, 5);
-    EXPECT_REFUSED(index.remove_ids(some), "remove_ids");
+                   "normalization.method = is");
     const idx_t id = 100;
     EXPECT_REFUSED(index.add_with_ids(1, queries.data.data(), &id),
-                   "add_with_ids");
+                   "idmap->index = new IndexQBNorm");
     const auto other = bases::make("Flat", Metric::inner_product, gallery);
-    EXPECT_REFUSED(index.merge_from(*other), "merge_from");
-    EXPECT_REFUSED(index.check_compatible_for_merge(*other), "merge");
+    EXPECT_REFUSED(index.merge_from(*other), "wrap the other index");
+    EXPECT_REFUSED(index.check_compatible_for_merge(*other),
+                   "wrap the other index");
+    EXPECT_REFUSED(index.merge_from(index), "wrap the other index");
 }
 
 TEST_F(IndexErrors, SetTableChecksTheTable) {
@@ -287,11 +284,17 @@ TEST(IndexLabels, MustBeSequential) {
                    "idmap->index = new IndexQBNorm");
 
     const auto ivf = bases::make("IVF2,Flat", Metric::inner_product, gallery);
-    ivf->reset();
-    ivf->add_with_ids(100, gallery.data.data(), ids.data());
     IndexQBNorm own_ids(ivf.get());
-    EXPECT_REFUSED(own_ids.set_querybank(30, bank.data.data()),
-                   "labels must be 0 to ntotal - 1");
+    const auto refuse_id = [&](idx_t odd_one, const char* sentence) {
+        ivf->reset();
+        std::vector<idx_t> some = ids;
+        some[99] = odd_one;
+        ivf->add_with_ids(100, gallery.data.data(), some.data());
+        EXPECT_REFUSED(own_ids.set_querybank(30, bank.data.data()), sentence);
+    };
+    refuse_id(idx_t{1} << 40, "labels must be 0 to ntotal - 1");
+    refuse_id(-7, "labels must be 0 to ntotal - 1");
+    refuse_id(0, "more than once");
 
     // Inside the map it works, and the map's ids come out.
     IndexQBNorm inside(&flat);

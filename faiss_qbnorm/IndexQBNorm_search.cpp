@@ -1,0 +1,219 @@
+#include <faiss/IndexIVF.h>
+#include <faiss/impl/DistanceComputer.h>
+
+#include "faiss_qbnorm/IndexQBNorm.h"
+#include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/faiss/as_faiss.h"
+#include "faiss_qbnorm/faiss/base_params.h"
+#include "faiss_qbnorm/faiss/offset_distance.h"
+#include "faiss_qbnorm/faiss/range_base.h"
+#include "faiss_qbnorm/faiss/search_base.h"
+#include "faiss_qbnorm/faiss/unwrap.h"
+#include "faiss_qbnorm/search.h"
+
+// The calls that rank.
+
+namespace faiss_qbnorm {
+
+/// What the parameters of a call come to.
+struct IndexQBNorm::Call {
+    Method method;
+    Bank bank;
+    float k_factor;
+    BaseParams base;
+    QBNormSearchStats* stats;
+};
+
+IndexQBNorm::Call IndexQBNorm::call_of(
+    const faiss::SearchParameters* params) const {
+    const auto* given = dynamic_cast<const SearchParametersQBNorm*>(params);
+    if (!given) {
+        return {normalization.method, Bank::querybank, k_factor,
+                BaseParams(*base_index, nullptr, params), nullptr};
+    }
+    return {given->method.value_or(normalization.method), given->bank,
+            given->k_factor == 0 ? k_factor : given->k_factor,
+            BaseParams(*base_index, given->sel, given->base_index_params),
+            given->stats};
+}
+
+void IndexQBNorm::check_searchable(const Call& call) const {
+    require(table() != nullptr,
+            "this index has no fitted querybank; call set_querybank, or set "
+            "normalization.method = none for raw answers");
+    require(base_index->is_trained, "the base index is not trained");
+    require(table()->items() == base_index->ntotal, "base_index has ",
+            base_index->ntotal, " vectors but the table covers ",
+            table()->items(),
+            "; add through IndexQBNorm or call set_querybank again");
+    const Normalization& fitted = column_of(*table(), call.bank).normalization;
+    if (call.bank != Bank::querybank) return;
+    check(normalization);
+    require(normalization.beta == fitted.beta &&
+                normalization.activation_k == fitted.activation_k,
+            "normalization has beta ", normalization.beta, " and activation_k ",
+            normalization.activation_k, " but was fitted with ", fitted.beta,
+            " and ", fitted.activation_k, "; call set_querybank again");
+}
+
+SearchPlan IndexQBNorm::plan_of(const Call& call) const {
+    const BankColumn& column = column_of(*table(), call.bank);
+    const BoundColumn& bound =
+        fitted_.columns[&column - table()->columns.data()];
+    return {*engine_,           table()->metric, column,
+            bound.least_offset, *bound.table,    bound_gallery_.get(),
+            bound_vectors_,     call.method,     call.k_factor,
+            min_candidates};
+}
+
+void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
+                         idx_t* labels,
+                         const faiss::SearchParameters* params) const {
+    as_faiss([&] {
+        const Call call = call_of(params);
+        if (call.method == Method::none) {
+            base_index->search(n, x, k, distances, labels, call.base.get());
+            if (call.stats) *call.stats = {n};
+            return;
+        }
+        require(k > 0, "k is ", k, " but must be at least 1");
+        check_searchable(call);
+        check_finite(view(n, x), "queries");
+        std::vector<QueryReport> reports(call.stats ? n : 0);
+        search_base(*base_index, plan_of(call), view(n, x), k,
+                    {distances, labels}, call.base.get(),
+                    call.stats ? reports.data() : nullptr);
+        scores_to_distances(table()->metric, n * k, labels, distances);
+        if (call.stats) *call.stats = stats_of(reports);
+    });
+}
+
+void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
+                               faiss::RangeSearchResult* result,
+                               const faiss::SearchParameters* params) const {
+    as_faiss([&] {
+        const Call call = call_of(params);
+        if (call.method == Method::none) {
+            base_index->range_search(n, x, radius, result, call.base.get());
+            if (call.stats) *call.stats = {n};
+            return;
+        }
+        check_searchable(call);
+        check_finite(view(n, x), "queries");
+        const QBNormSearchStats stats =
+            range_search_base(*base_index, plan_of(call), view(n, x), radius,
+                              result, call.base.get());
+        if (call.stats) *call.stats = stats;
+    });
+}
+
+void IndexQBNorm::assign(idx_t n, const float* x, idx_t* labels,
+                         idx_t k) const {
+    if (normalization.method == Method::none) {
+        base_index->assign(n, x, labels, k);
+    } else {
+        Index::assign(n, x, labels, k);
+    }
+}
+
+void IndexQBNorm::search_and_reconstruct(
+    idx_t n, const float* x, idx_t k, float* distances, idx_t* labels,
+    float* recons, const faiss::SearchParameters* params) const {
+    as_faiss([&] {
+        const Call call = call_of(params);
+        if (call.method == Method::none) {
+            base_index->search_and_reconstruct(n, x, k, distances, labels,
+                                               recons, call.base.get());
+            return;
+        }
+        const auto* ivf =
+            dynamic_cast<const faiss::IndexIVF*>(&innermost(*base_index));
+        require(!ivf || !ivf->direct_map.no(),
+                "search_and_reconstruct over an IVF base needs its direct map; "
+                "call make_direct_map() on the base");
+        Index::search_and_reconstruct(n, x, k, distances, labels, recons,
+                                      params);
+    });
+}
+
+faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
+    if (normalization.method == Method::none) {
+        return base_index->get_distance_computer();
+    }
+    return as_faiss([&]() -> faiss::DistanceComputer* {
+        require(normalization.method == Method::is,
+                "get_distance_computer has no meaning under ",
+                name_of(normalization.method),
+                ", whose gate needs a search; set normalization.method = is, "
+                "or none for the base's own");
+        check_searchable(call_of(nullptr));
+        return new OffsetDistance(std::unique_ptr<faiss::DistanceComputer>(
+                                      base_index->get_distance_computer()),
+                                  table()->metric,
+                                  column_of(*table(), Bank::querybank).offsets);
+    });
+}
+
+#if QBNORM_FAISS_VERSION >= 11300
+void IndexQBNorm::search_ex(idx_t n, const void* x, faiss::NumericType type,
+                            idx_t k, float* distances, idx_t* labels,
+                            const faiss::SearchParameters* params) const {
+    if (type == faiss::NumericType::Float32) {
+        search(n, static_cast<const float*>(x), k, distances, labels, params);
+        return;
+    }
+    as_faiss([&] {
+        const Call call = call_of(params);
+        require(call.method == Method::none,
+                "normalised searches take float32 queries; convert them");
+        base_index->search_ex(n, x, type, k, distances, labels,
+                              call.base.get());
+    });
+}
+#endif
+
+#if QBNORM_FAISS_VERSION >= 11302
+void IndexQBNorm::search_subset(idx_t n, const float* x, idx_t k_base,
+                                const idx_t* base_labels, idx_t k,
+                                float* distances, idx_t* labels) const {
+    if (normalization.method == Method::none) {
+        base_index->search_subset(n, x, k_base, base_labels, k, distances,
+                                  labels);
+        return;
+    }
+    as_faiss([&] {
+        require(k > 0 && k_base > 0, "k is ", k, " and k_base ", k_base,
+                " but both must be at least 1");
+        const Call call = call_of(nullptr);
+        check_searchable(call);
+        check_finite(view(n, x), "queries");
+        const SearchPlan plan = plan_of(call);
+        std::vector<float> scores(n * k_base);
+        std::vector<idx_t> candidates(n * k_base);
+        base_index->search_subset(n, x, k_base, base_labels, k_base,
+                                  scores.data(), candidates.data());
+        if (plan.metric == Metric::l2) {
+            for (float& score : scores) score = -score;
+        }
+        plan.engine.rerank(plan.bound_table, plan.method,
+                           {n, k_base, scores.data(), candidates.data()}, k,
+                           {distances, labels});
+        scores_to_distances(plan.metric, n * k, labels, distances);
+    });
+}
+#endif
+
+#if QBNORM_FAISS_VERSION >= 11401
+void IndexQBNorm::search1(const float* x, faiss::ResultHandler& handler,
+                          faiss::SearchParameters* params) const {
+    as_faiss([&] {
+        require(normalization.method == Method::none,
+                "search1 hands results on before the gate is known; use "
+                "search, or set normalization.method = none");
+        base_index->search1(x, handler, params);
+    });
+}
+#endif
+
+}  // namespace faiss_qbnorm
