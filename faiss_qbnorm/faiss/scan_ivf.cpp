@@ -11,6 +11,7 @@
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
+#include "faiss_qbnorm/faiss/built_against.h"
 
 namespace faiss_qbnorm {
 
@@ -22,8 +23,9 @@ struct Settings {
     size_t max_codes;  ///< 0: no limit
     const faiss::IDSelector* sel = nullptr;
     const faiss::SearchParameters* quantizer_params = nullptr;
-    /// Of a sorted range the base visits the members alone.
-    bool counts_members = false;
+    /// Of a sorted range the base visits the members alone; later versions
+    /// count no others either.
+    bool counts_members = QBNORM_FAISS_VERSION >= 11402;
 
     Settings(const faiss::IndexIVF& ivf, const faiss::SearchParameters* given)
         : nprobe(static_cast<idx_t>(ivf.nprobe)), max_codes(ivf.max_codes) {
@@ -38,7 +40,7 @@ struct Settings {
             quantizer_params = params->quantizer_params;
             const auto* range =
                 dynamic_cast<const faiss::IDSelectorRange*>(sel);
-            counts_members = range && range->assume_sorted;
+            if (range && range->assume_sorted) counts_members = true;
         }
         nprobe = std::min(nprobe, static_cast<idx_t>(ivf.nlist));
         require(nprobe > 0, "nprobe must be at least 1");
@@ -68,7 +70,7 @@ class ListScanner {
         for (idx_t i = 0; i < settings_.nprobe; i++) {
             if (lists[i] < 0) continue;  // fewer lists than nprobe
             scanner_->set_list(lists[i], coarse_distances[i]);
-            scanned += scan_list(lists[i]);
+            scanned += scan_list(lists[i], scanned);
             if (settings_.max_codes && scanned >= settings_.max_codes) break;
         }
     }
@@ -88,8 +90,12 @@ class ListScanner {
     idx_t members() const { return members_; }
 
   private:
-    size_t scan_list(idx_t list) {
-        const size_t size = ivf_.invlists->list_size(list);
+    size_t scan_list(idx_t list, size_t scanned) {
+        size_t size = ivf_.invlists->list_size(list);
+        // Later versions stop in the middle of a list.
+        if (QBNORM_FAISS_VERSION >= 10704 && settings_.max_codes) {
+            size = std::min(size, settings_.max_codes - scanned);
+        }
         if (size == 0) return 0;
         faiss::InvertedLists::ScopedCodes codes(ivf_.invlists, list);
         const faiss::InvertedLists::ScopedIds ids(ivf_.invlists, list);
@@ -171,18 +177,17 @@ bool asks_for_more(const Params& params) {
     return more;
 }
 
+// Lists that can only be walked through.
+template <class Lists>
+bool has_iterators(const Lists& lists) {
+    if constexpr (requires { lists.use_iterator; }) return lists.use_iterator;
+    return false;
+}
+
 }  // namespace
 
 const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
                                      const faiss::SearchParameters* params) {
-    if (const auto* pq = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) {
-        const auto* given =
-            dynamic_cast<const faiss::IVFPQSearchParameters*>(params);
-        if (given ? given->polysemous_ht : pq->polysemous_ht) return nullptr;
-    }
-    const auto* ivf_params =
-        dynamic_cast<const faiss::SearchParametersIVF*>(params);
-    if (ivf_params && asks_for_more(*ivf_params)) return nullptr;
     // Exact types: a subclass may search otherwise than its scanner does.
     const std::type_info& type = typeid(index);
     if (type != typeid(faiss::IndexIVFFlat) &&
@@ -190,7 +195,15 @@ const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
         type != typeid(faiss::IndexIVFPQ)) {
         return nullptr;
     }
-    return static_cast<const faiss::IndexIVF*>(&index);
+    const auto& ivf = static_cast<const faiss::IndexIVF&>(index);
+    if (has_iterators(*ivf.invlists)) return nullptr;
+    if (const auto* pq = dynamic_cast<const faiss::IndexIVFPQ*>(&index)) {
+        const auto* given =
+            dynamic_cast<const faiss::IVFPQSearchParameters*>(params);
+        if (given ? given->polysemous_ht : pq->polysemous_ht) return nullptr;
+    }
+    const auto* given = dynamic_cast<const faiss::SearchParametersIVF*>(params);
+    return given && asks_for_more(*given) ? nullptr : &ivf;
 }
 
 void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
