@@ -87,7 +87,10 @@ void for_each_base_block(const faiss::Index& index, const BlockVisitor& visit) {
 }  // namespace
 
 BaseGallery::BaseGallery(const faiss::Index& index) : index_(index) {
-    require_sequential_labels(index);
+    require_sequential_labels(
+        index,
+        "; put IndexQBNorm inside an ID map (idmap->index = new "
+        "IndexQBNorm(idmap->index)), not around it");
 }
 
 void BaseGallery::for_each_block(idx_t begin, idx_t end,
@@ -126,10 +129,7 @@ bool is_lossless(const faiss::Index& index) {
            is_exactly<faiss::IndexHNSWFlat>(index);
 }
 
-void require_sequential_labels(const faiss::Index& index) {
-    constexpr const char* mend =
-        "; put IndexQBNorm inside an ID map (idmap->index = new "
-        "IndexQBNorm(idmap->index)), not around it";
+void require_sequential_labels(const faiss::Index& index, const char* mend) {
     if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
         fail("the base index has labels of its own", mend);
     } else if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {

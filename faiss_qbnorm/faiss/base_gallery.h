@@ -36,7 +36,7 @@ std::optional<MatrixView> flat_vectors(const faiss::Index& index);
 /// Whether reading back gives the very float32 vectors that were added.
 bool is_lossless(const faiss::Index& index);
 
-/// Throws where the index has labels of its own.
-void require_sequential_labels(const faiss::Index& index);
+/// Throws where the index has labels of its own; `mend` ends the sentence.
+void require_sequential_labels(const faiss::Index& index, const char* mend);
 
 }  // namespace faiss_qbnorm
