@@ -124,11 +124,11 @@ struct Fold {
     void report(const NormTable& norm_table, double mean) {
         describe(norm_table, common.report);
         common.report["mean_offset"] = mean;
-        std::printf("%s: %s of the %s; its scores are s - offset + %.9g\n",
-                    output.c_str(),
-                    index.empty() ? ("a folded " + factory).c_str()
-                                  : (index + ", refined").c_str(),
-                    describe(norm_table).c_str(), mean);
+        const std::string made = index.empty() ? "a folded " + factory
+                                               : "an IndexRefine over " + index;
+        std::printf("%s: %s, of the %s; its scores are s - offset + %.9g\n",
+                    output.c_str(), made.c_str(), describe(norm_table).c_str(),
+                    mean);
         common.finish();
     }
 };
