@@ -105,6 +105,7 @@ struct Fold {
         OutputFile file(output);
         OutputWriter writer(file);
         faiss::write_index(&folded, &writer);
+        file.sync();
         if (!activation.empty()) write_labels(active, folded.ntotal);
         file.commit();
     }
