@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <regex>
 #include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
@@ -79,8 +78,8 @@ bool keeps_offset(const faiss::Index& index) {
 // By the factory's words: some codes are refused by FAISS already, because
 // their parts do not divide d + 1.
 [[noreturn]] void refuse(const std::string& factory, const std::string& why) {
-    static const std::regex codes("PQ|RQ|LSQ|LSH|ITQ|Lattice");
-    if (std::regex_search(factory, codes)) {
+    for (const char* code : {"PQ", "RQ", "LSQ", "LSH", "Lattice"}) {
+        if (factory.find(code) == std::string::npos) continue;
         fail("the codes of '", factory,
              "' lose the offset; build that index without it and have it "
              "wrapped in an IndexRefine (fold_refine, qbnorm fold --index)");
@@ -249,6 +248,7 @@ std::unique_ptr<faiss::Index> fold_refine(
     const NormTable& table, const Gallery& gallery,
     std::unique_ptr<faiss::Index> base, float k_factor,
     const std::function<void(idx_t)>& progress) {
+    require(k_factor >= 1, "k_factor is ", k_factor, " but must be at least 1");
     foldable_column(table, gallery);
     check_base(*base, table);
     auto folded = fold(table, gallery, "Flat", progress);

@@ -15,10 +15,10 @@ namespace faiss_qbnorm {
 /// written with faiss::write_index and searched without this library. Every
 /// query is normalised, as by Inverted Softmax; search_folded.h adds DIS.
 ///
-/// Their add() must not be used (it stores no offset), and they cannot be
-/// cloned, to a GPU neither. Throws an Error unless the table is a whole one
-/// of `gallery` (by its fingerprint), its metric is the inner product and its
-/// querybank column's method is is or dis.
+/// Their add() must not be used: it stores 1 for the offset. They cannot be
+/// cloned, so not to a GPU either. Throws an Error unless the table is a whole
+/// one of `gallery` (by its fingerprint), its metric is the inner product and
+/// its querybank column's method is is or dis.
 
 /// The mean over the items, which a folded index's scores hold too much:
 /// centred offsets rank alike and suit approximate indexes better.
@@ -35,7 +35,8 @@ std::unique_ptr<faiss::Index> fold(
     const std::function<void(idx_t)>& progress = {});
 
 /// An IndexRefine that asks `base` (inner product, labels 0 .. ntotal - 1) for
-/// k * k_factor items and ranks them by a folded "Flat". Owns both.
+/// k * k_factor items and ranks them by a folded "Flat". Owns both. k_factor is
+/// at least 1.
 std::unique_ptr<faiss::Index> fold_refine(
     const NormTable& table, const Gallery& gallery,
     std::unique_ptr<faiss::Index> base, float k_factor,

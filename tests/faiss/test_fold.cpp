@@ -467,6 +467,8 @@ TEST_F(FoldRefusals, AnotherGallery) {
 TEST_F(FoldRefusals, Bases) {
     expect_base_refused(bases::make("Flat", Metric::l2, gallery),
                         "not one of the inner product");
+    EXPECT_THROW_SAYING(fold_refine(table, in_memory, base("Flat"), 0.9F),
+                        Error, "k_factor is 0.9");
     expect_base_refused(base("Flat,RFlat"), "an IndexRefine already");
     expect_base_refused(fold(table, in_memory, "Flat"), "folded already");
     Matrix shorter{gallery.data, items - 1, d};

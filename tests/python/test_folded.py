@@ -157,6 +157,16 @@ class Folded(unittest.TestCase):
         np.testing.assert_allclose(index.reconstruct(7), self.gallery[7],
                                    rtol=0, atol=1e-7)
 
+    def test_what_the_readme_warns_of(self):
+        index = self.fold()
+        with self.assertRaises(RuntimeError):
+            faiss.clone_index(index)
+        index.add(self.gallery[:1])
+        distances, labels = index.search(self.queries, 1)
+        np.testing.assert_array_equal(labels, 2000)
+        np.testing.assert_allclose(distances[:, 0], self.raw[:, 0] + 1, rtol=0,
+                                   atol=tolerance)
+
     def test_approximate_kinds_find_most(self):
         self.write_base()
         for least, words in ((0.97, ("--factory", "HNSW32")),
