@@ -206,11 +206,10 @@ void check_base(const faiss::Index& base, const NormTable& table) {
         fail("the index is an IndexRefine already; fold its base_index");
     }
     require(!as_behind_one(base), "the index is folded already");
-    constexpr const char* mend =
+    require_sequential_labels(
+        innermost(base),
         "; fold the index without its ID map, and put the ID map around the "
-        "folded index";
-    require_sequential_labels(base, mend);
-    require_sequential_labels(innermost(base), mend);
+        "folded index");
     require(base.metric_type == faiss::METRIC_INNER_PRODUCT,
             "the index is not one of the inner product, and no other metric "
             "folds; use IndexQBNorm or qbnorm search");

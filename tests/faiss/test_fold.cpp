@@ -407,7 +407,7 @@ class FoldRefusals : public Fold {
 };
 
 TEST_F(FoldRefusals, CodesThatLoseTheOffset) {
-    for (const char* factory : {"PQ5", "PQ8", "IVF16,PQ5", "IVF16,PQ8x4fs",
+    for (const char* factory : {"PQ5", "PQ8", "IVF16,PQ5", "PQ8x4fs",
                                 "OPQ5,PQ5", "HNSW16_PQ5", "RQ4x8", "LSH"}) {
         expect_factory_refused(factory, std::string("the codes of '") +
                                             factory + "' lose the offset");
