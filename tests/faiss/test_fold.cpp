@@ -20,6 +20,7 @@
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/cpu/engine_cpu.h"
+#include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/fold.h"
 #include "faiss_qbnorm/faiss/search_folded.h"
 #include "faiss_qbnorm/fit.h"
@@ -462,6 +463,12 @@ TEST_F(FoldRefusals, AnotherGallery) {
         EXPECT_THROW_SAYING(fold(table, MemoryGallery(other.view()), factory),
                             Error, "fingerprints differ");
     }
+}
+
+TEST_F(FoldRefusals, GalleriesOutOfOrder) {
+    const Owned ivf = base("IVF16,Flat");
+    EXPECT_THROW_SAYING(fold(table, BaseGallery(*ivf), "Flat"), Error,
+                        "order of its labels");
 }
 
 TEST_F(FoldRefusals, Bases) {
