@@ -208,8 +208,8 @@ void check_base(const faiss::Index& base, const NormTable& table) {
     require(!as_behind_one(base), "the index is folded already");
     require_sequential_labels(
         innermost(base),
-        "; fold the index without its ID map, and put the ID map around the "
-        "folded index");
+        "; fold the index that is in the ID map, and put the folded one in its "
+        "place (idmap->index = folded)");
     require(base.metric_type == faiss::METRIC_INNER_PRODUCT,
             "the index is not one of the inner product, and no other metric "
             "folds; use IndexQBNorm or qbnorm search");

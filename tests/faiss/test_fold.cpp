@@ -212,6 +212,20 @@ TEST_F(Fold, RefineRanksWhatTheBaseBrings) {
     }
 }
 
+TEST_F(Fold, FoldedIndexesGoIntoIdMaps) {
+    std::vector<idx_t> ids(items);
+    for (idx_t i = 0; i < items; i++) ids[i] = 7000 - 3 * i;
+    const Owned flat(
+        faiss::index_factory(d, "Flat", faiss::METRIC_INNER_PRODUCT));
+    auto mapped = std::make_unique<faiss::IndexIDMap>(flat.get());
+    mapped->add_with_ids(items, gallery.data.data(), ids.data());
+    const Owned inside = folded("Flat");
+    mapped->index = inside.get();
+    search(*through_file(std::move(mapped)));
+    for (idx_t& label : labels) label = (7000 - label) / 3;
+    expect_ranking(Method::is);
+}
+
 TEST_F(Fold, OffsetsAreCentred) {
     const Owned index = folded("Flat");
     double sum = 0;
@@ -493,7 +507,7 @@ TEST_F(FoldRefusals, Bases) {
             faiss::index_factory(d, factory, faiss::METRIC_INNER_PRODUCT));
         own_labels->train(items, gallery.data.data());
         own_labels->add_with_ids(items, gallery.data.data(), ids.data());
-        expect_base_refused(std::move(own_labels), "put the ID map around");
+        expect_base_refused(std::move(own_labels), "in its place");
     }
 }
 
