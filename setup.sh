@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 packages=(g++ cmake ninja-build libfaiss-dev libopenblas-openmp-dev
   libgtest-dev libboost-context-dev libcli11-dev nlohmann-json3-dev
-  libbenchmark-dev libxxhash-dev)
+  libbenchmark-dev libxxhash-dev python3-venv)
 
 usage() {
   cat <<END
@@ -13,7 +13,8 @@ usage() {
                   IndexQBNorm does to a FAISS index
 ./setup.sh test   install what is missing, build, and run the tests, once as
                   released and once under AddressSanitizer and UBSan; where
-                  nvcc is found, also with the CUDA engine
+                  nvcc is found, also with the CUDA engine, and where PyPI
+                  is reached, with its faiss-cpu (in build/venv)
 
 Both install Debian packages (${packages[*]})
 and build under build/. Neither needs a GPU.
@@ -45,6 +46,19 @@ install_packages() {
   quietly "${as_root[@]}" apt-get update
   quietly "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
     apt-get install -y --no-install-recommends "${missing[@]}"
+}
+
+# FAISS's own Python package, for tests/python.
+install_faiss_cpu() {
+  local wanted=tests/python/requirements.txt installed=build/venv/installed.txt
+  ! cmp -s "$wanted" "$installed" || return 0
+  echo "installing $(paste -sd ' ' "$wanted") in build/venv"
+  if python3 -m venv build/venv && build/venv/bin/python -m pip install \
+    --retries 1 --timeout 15 -r "$wanted"; then
+    cp "$wanted" "$installed"
+  else
+    echo "PyPI was not reached: the tests with its faiss-cpu are skipped" >&3
+  fi 3>&1 >/dev/null 2>&1
 }
 
 build() {
@@ -83,6 +97,7 @@ case "${1-}" in
     ;;
   test)
     install_packages
+    install_faiss_cpu
     presets=(release asan)
     if has_nvcc; then
       presets+=(cuda)

@@ -119,6 +119,7 @@ void add_fit(CLI::App& app);
 void add_merge(CLI::App& app);
 void add_search(CLI::App& app);
 void add_rerank(CLI::App& app);
+void add_fold(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_inspect(CLI::App& app);
 

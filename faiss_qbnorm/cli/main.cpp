@@ -25,6 +25,7 @@ int main(int argc, char** argv) {
         add_merge(app);
         add_search(app);
         add_rerank(app);
+        add_fold(app);
         add_eval(app);
         add_inspect(app);
         try {

@@ -1,13 +1,11 @@
 #include "faiss_qbnorm/search.h"
 
-#include <faiss/AutoTune.h>
-#include <faiss/index_io.h>
-
 #include <cstdio>
 
 #include "faiss_qbnorm/IndexQBNorm.h"
 #include "faiss_qbnorm/cli/answer_files.h"
 #include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/faiss_file.h"
 #include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
@@ -15,21 +13,6 @@
 namespace faiss_qbnorm::cli {
 
 namespace {
-
-std::unique_ptr<faiss::Index> read_faiss(const std::string& path,
-                                         const std::string& parameters) {
-    MappedFile::open(path);  // says why, where it cannot be opened
-    try {
-        std::unique_ptr<faiss::Index> index(faiss::read_index(path.c_str()));
-        if (!parameters.empty()) {
-            faiss::ParameterSpace().set_index_parameters(index.get(),
-                                                         parameters.c_str());
-        }
-        return index;
-    } catch (const std::exception& problem) {
-        fail(path, ": FAISS refuses it: ", problem.what());
-    }
-}
 
 struct Search {
     Common common;

@@ -227,9 +227,16 @@ idx_t label_range(const faiss::Index& index) {
     return static_cast<idx_t>(seen.size());
 }
 
-void require_sequential_labels(const faiss::Index& index) {
-    require(label_range(index) == index.ntotal,
-            "the base index's labels are not 0 to ntotal - 1");
+void require_sequential_labels(const faiss::Index& index, const char* mend) {
+    require(!dynamic_cast<const faiss::IndexIDMap*>(&index),
+            "the base index has labels of its own", mend);
+    const std::vector<idx_t> labels = labels_of(index);
+    for (size_t i = 0; i < labels.size(); i++) {
+        require(
+            labels[i] == static_cast<idx_t>(i), "the base index holds label ",
+            labels[i], " among ", index.ntotal,
+            " vectors, but labels must be 0 to ntotal - 1, each once", mend);
+    }
 }
 
 }  // namespace faiss_qbnorm

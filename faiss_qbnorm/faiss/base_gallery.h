@@ -72,7 +72,7 @@ bool is_lossless(const faiss::Index& index);
 /// ID maps.
 idx_t label_range(const faiss::Index& index);
 
-/// Throws where labels are not 0 .. ntotal - 1.
-void require_sequential_labels(const faiss::Index& index);
+/// Throws where labels are not 0 .. ntotal - 1; `mend` ends the sentence.
+void require_sequential_labels(const faiss::Index& index, const char* mend);
 
 }  // namespace faiss_qbnorm

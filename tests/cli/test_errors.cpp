@@ -28,12 +28,13 @@ class Errors : public Scene {
     const Command rerank =
         "rerank --table table.qbn --labels labels.npy "
         "--distances distances.npy -o out";
+    const Command fold = "fold --table table.qbn --gallery gallery.npy -o out";
     const Command eval =
         "eval --gallery gallery.npy --queries queries.npy "
         "--querybank bank.npy --json out";
     const Command inspect = "inspect table.qbn";
     const std::vector<Command> all{fit_out, merge, search, index_search,
-                                   rerank,  eval,  inspect};
+                                   rerank,  fold,  eval,   inspect};
 
     Errors() {
         done(fit);
@@ -164,6 +165,7 @@ TEST_F(Errors, MissingFilesAreNamed) {
     expect_named(search, {"--table", "--gallery", "--queries"});
     expect_named(index_search, {"--table", "--index", "--queries"});
     expect_named(rerank, {"--table", "--labels", "--distances"});
+    expect_named(fold, {"--table", "--gallery", "--index"});
     expect_named(eval,
                  {"--gallery", "--queries", "--querybank", "--groundtruth"});
     expect_failure("merge a.qbn absent.npy -o out", {"absent.npy: "});
@@ -326,9 +328,10 @@ TEST_F(Errors, FoldersThatAreNotThereAreNamed) {
         expect_failure(command.with("--json", "absent/out"), texts);
     }
     for (const Command& command :
-         {fit_out, merge, search, index_search, rerank}) {
+         {fit_out, merge, search, index_search, rerank, fold}) {
         expect_failure(command.with("-o", "absent/out"), texts);
     }
+    expect_failure(fold.with("--activation", "absent/out"), texts);
     expect_failure(fit_out.with("-o", "."), {".: ", "it is a folder"});
 }
 
@@ -431,6 +434,8 @@ TEST_F(Errors, AFullDiskLeavesNothingHalfWritten) {
     expect_failure(index_search, {"out.distances.npy: cannot write"});
     expect_failure(fit_out, {"out: cannot write"});
     expect_failure(merge, {"out: cannot write"});
+    expect_failure(fold.with("--activation", "active.npy"),
+                   {"out: cannot write"});
     done(search.with("-k 3"));
 }
 
