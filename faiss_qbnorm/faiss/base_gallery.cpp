@@ -6,6 +6,7 @@
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/impl/FaissException.h>
+#include <faiss/invlists/BlockInvertedLists.h>
 
 #include <algorithm>
 #include <numeric>
@@ -184,6 +185,12 @@ std::optional<MatrixView> flat_vectors(const faiss::Index& index) {
 bool is_lossless(const faiss::Index& index) {
     return flat_vectors(index) || is_exactly<faiss::IndexIVFFlat>(index) ||
            is_exactly<faiss::IndexHNSWFlat>(index);
+}
+
+bool has_packed_lists(const faiss::Index& index) {
+    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
+    return ivf && dynamic_cast<const faiss::BlockInvertedLists*>(
+                      ivf->invlists) != nullptr;
 }
 
 std::vector<idx_t> labels_of(const faiss::Index& index) {
