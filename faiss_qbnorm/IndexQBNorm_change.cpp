@@ -215,9 +215,17 @@ void IndexQBNorm::merge_from(faiss::Index& other, idx_t add_id) {
         require(begin >= size, "add_id is ", add_id,
                 " but this index has labels up to ", size - 1,
                 "; give 0 or at least ", size);
+        const idx_t most = most_labels(ntotal + that->ntotal);
+        require(add_id == 0 || add_id <= most - that->table()->gallery_size,
+                "add_id is ", add_id,
+                ", which leaves too many labels without "
+                "an item; give 0 or at most ",
+                most - that->table()->gallery_size);
         Fitted joined = bind(table_joined(*that, begin));
         Fitted nothing = that->empty();
         base_index->merge_from(*that->base_index, ivf ? begin : 0);
+        // It is empty, but an IndexPreTransform does not count again.
+        that->base_index->reset();
         install(std::move(joined));
         that->install(std::move(nothing));
     });

@@ -206,16 +206,19 @@ std::vector<idx_t> labels_of(const faiss::Index& index) {
     return labels;
 }
 
+idx_t most_labels(idx_t items) {
+    constexpr idx_t labels_per_item = 16;
+    constexpr idx_t always_allowed = idx_t{1} << 20;
+    return std::max(labels_per_item * items, always_allowed);
+}
+
 idx_t label_range(const faiss::Index& index) {
     if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
         fail("the base index has labels of its own", map_advice);
     }
     const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
     if (!ivf) return index.ntotal;
-    // What holes cost must stay small beside the vectors.
-    constexpr idx_t labels_per_item = 16;
-    constexpr idx_t always_allowed = idx_t{1} << 20;
-    const idx_t limit = std::max(labels_per_item * ivf->ntotal, always_allowed);
+    const idx_t limit = most_labels(ivf->ntotal);
     std::vector<bool> seen;
     for_each_ivf_label(*ivf, [&](ListEntry, idx_t label) {
         require(label >= 0 && label < limit, "the base index holds label ",
