@@ -1,6 +1,7 @@
 #pragma once
 
 #include <faiss/IndexIVF.h>
+#include <faiss/impl/IDSelector.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -33,6 +34,16 @@ using faiss_qbnorm::Normalization;
 inline faiss::Index& innermost(faiss::Index& base) {
     auto* pre = dynamic_cast<faiss::IndexPreTransform*>(&base);
     return pre ? innermost(*pre->index) : base;
+}
+
+inline Matrix rows(const Matrix& matrix, idx_t begin, idx_t end) {
+    const auto some = matrix.view().slice(begin, end);
+    return {{some.data, some.data + some.rows * some.d}, some.rows, some.d};
+}
+
+inline size_t remove_from(faiss::Index& index, const std::set<idx_t>& labels) {
+    const std::vector<idx_t> list(labels.begin(), labels.end());
+    return index.remove_ids(faiss::IDSelectorArray(list.size(), list.data()));
 }
 
 /// A trained, empty index, of which every inverted list is probed.
@@ -213,6 +224,45 @@ class Model {
     bool is_ivf_;
     Matrix bank_;
     Normalization normalization_;
+};
+
+/// The vectors and queries of a test.
+struct Data {
+    Matrix gallery;
+    Matrix queries;
+    Matrix bank;
+};
+
+/// An index with a bank, and what it should hold.
+struct Side {
+    const Data& vectors;
+    std::unique_ptr<faiss::Index> base;
+    IndexQBNorm index;
+    Model model;
+
+    Side(const Data& given, const std::string& factory, Metric metric,
+         const Normalization& normalization = {})
+        : vectors(given),
+          base(empty_base(factory, metric, vectors.gallery)),
+          index(base.get()),
+          model(*base, vectors.bank, normalization) {
+        index.normalization = normalization;
+        index.set_querybank(vectors.bank.rows, vectors.bank.data.data());
+    }
+
+    void add(idx_t begin, idx_t end) {
+        index.add(end - begin, vectors.gallery.view().row(begin));
+        model.add(rows(vectors.gallery, begin, end));
+    }
+    void remove(const std::set<idx_t>& labels) {
+        EXPECT_EQ(remove_from(index, labels), labels.size());
+        model.remove(labels);
+    }
+    void merge(Side& other, idx_t add_id = 0) {
+        index.merge_from(other.index, add_id);
+        model.merge(other.model, add_id);
+    }
+    void expect() const { model.expect_in(index, vectors.queries, 10); }
 };
 
 /// A whole table and the base's labels, to see that nothing changed.

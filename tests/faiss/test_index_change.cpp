@@ -15,13 +15,10 @@ namespace {
 using namespace faiss_qbnorm;
 using model::empty_base;
 using model::Model;
+using model::remove_from;
+using model::rows;
 
 constexpr int d = 12;
-
-Matrix rows(const Matrix& matrix, idx_t begin, idx_t end) {
-    const MatrixView some = matrix.view().slice(begin, end);
-    return {{some.data, some.data + some.rows * some.d}, some.rows, some.d};
-}
 
 std::set<idx_t> some_of(const std::vector<idx_t>& labels, double share,
                         unsigned seed) {
@@ -32,11 +29,6 @@ std::set<idx_t> some_of(const std::vector<idx_t>& labels, double share,
         if (coin(random) < share) chosen.insert(label);
     }
     return chosen;
-}
-
-size_t remove_from(faiss::Index& index, const std::set<idx_t>& labels) {
-    const std::vector<idx_t> list(labels.begin(), labels.end());
-    return index.remove_ids(faiss::IDSelectorArray(list.size(), list.data()));
 }
 
 class Change : public testing::TestWithParam<Metric> {

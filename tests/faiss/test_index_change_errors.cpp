@@ -18,17 +18,13 @@ namespace {
 using namespace faiss_qbnorm;
 using model::empty_base;
 using model::Model;
+using model::rows;
 using model::Snapshot;
 
 constexpr int d = 12;
 const Matrix gallery = testdata::unit(300, d, 1);
 const Matrix queries = testdata::unit(12, d, 2);
 const Matrix bank = testdata::unit(60, d, 3);
-
-Matrix rows(idx_t begin, idx_t end) {
-    const MatrixView some = gallery.view().slice(begin, end);
-    return {{some.data, some.data + some.rows * d}, some.rows, d};
-}
 
 void expect_removal_refused(IndexQBNorm& index, const faiss::IDSelector& sel,
                             const char* text) {
@@ -45,7 +41,7 @@ struct User {
     void add(faiss::IndexIDMap& map, idx_t begin, idx_t end) {
         std::vector<idx_t> some;
         for (idx_t i = begin; i < end; i++) some.push_back(10000 - 7 * i);
-        const Matrix more = rows(begin, end);
+        const Matrix more = rows(gallery, begin, end);
         map.add_with_ids(more.rows, more.data.data(), some.data());
         ids.insert(ids.end(), some.begin(), some.end());
         vectors.data.insert(vectors.data.end(), more.data.begin(),
@@ -244,7 +240,7 @@ TEST(ChangeDirectMap, AHashtableFollows) {
     Model model(*base, bank, index.normalization);
     const auto add = [&](idx_t begin, idx_t end) {
         index.add(end - begin, gallery.view().row(begin));
-        model.add(rows(begin, end));
+        model.add(rows(gallery, begin, end));
     };
     const auto remove = [&](const std::vector<idx_t>& labels) {
         const faiss::IDSelectorArray sel(labels.size(), labels.data());
