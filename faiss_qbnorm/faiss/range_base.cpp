@@ -96,10 +96,8 @@ void collect(const Group& group, const faiss::RangeSearchResult& found,
 
 void write(const std::vector<std::vector<Hit>>& hits,
            faiss::RangeSearchResult* result) {
-    result->lims[0] = 0;
-    for (size_t i = 0; i < hits.size(); i++) {
-        result->lims[i + 1] = result->lims[i] + hits[i].size();
-    }
+    // do_allocation makes offsets of the counts.
+    for (size_t i = 0; i < hits.size(); i++) result->lims[i] = hits[i].size();
     result->do_allocation();
     size_t slot = 0;
     for (const auto& row : hits) {
