@@ -44,7 +44,7 @@ INSTANTIATE_TEST_SUITE_P(Metrics, Change,
 
 TEST_P(Change, RemovalsAndAdditionsAreAFitOfWhatIsLeft) {
     for (const char* factory :
-         {"Flat", "SQ8", "PQ4x4", "IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4np",
+         {"Flat", "SQ8", "PQ4x4np", "IVF8,Flat", "IVF8,SQ8", "IVF8,PQ4x4np",
           "PCA8,Flat", "RR12,SQ8", "RR12,IVF8,Flat", "PCA8,IVF8,SQ8"}) {
         SCOPED_TRACE(factory);
         const auto base = empty_base(factory, metric, gallery);
