@@ -76,9 +76,14 @@ void IndexQBNorm::add(idx_t n, const float* x) {
     });
 }
 
-// After holes the base itself would give labels out that are taken.
+// After holes the base itself would give labels out that are taken, and a
+// hashtable direct map would file new items under any label.
 void IndexQBNorm::add_to_base(idx_t n, const float* x) {
-    if (table()->holes == 0) {
+    const auto* ivf =
+        dynamic_cast<const faiss::IndexIVF*>(&innermost(*base_index));
+    const bool hashes =
+        ivf && ivf->direct_map.type == faiss::DirectMap::Hashtable;
+    if (table()->holes == 0 && !hashes) {
         base_index->add(n, x);
         return;
     }
@@ -185,6 +190,9 @@ void IndexQBNorm::check_compatible_for_merge(const faiss::Index& other) const {
                     table()->columns.size() == that->table()->columns.size(),
                 "the indexes were not fitted with the same querybank, method, "
                 "beta and activation_k");
+        // FAISS throws there among its threads, which ends the process.
+        require(!has_packed_lists(innermost(*base_index)),
+                "FastScan's inverted lists cannot be merged");
     });
     base_index->check_compatible_for_merge(*that->base_index);
 }
@@ -207,9 +215,17 @@ void IndexQBNorm::merge_from(faiss::Index& other, idx_t add_id) {
         require(begin >= size, "add_id is ", add_id,
                 " but this index has labels up to ", size - 1,
                 "; give 0 or at least ", size);
+        const idx_t most = most_labels(ntotal + that->ntotal);
+        require(add_id == 0 || add_id <= most - that->table()->gallery_size,
+                "add_id is ", add_id,
+                ", which leaves too many labels without "
+                "an item; give 0 or at most ",
+                most - that->table()->gallery_size);
         Fitted joined = bind(table_joined(*that, begin));
         Fitted nothing = that->empty();
         base_index->merge_from(*that->base_index, ivf ? begin : 0);
+        // It is empty, but an IndexPreTransform does not count again.
+        that->base_index->reset();
         install(std::move(joined));
         that->install(std::move(nothing));
     });

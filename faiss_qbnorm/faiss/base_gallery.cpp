@@ -6,6 +6,7 @@
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/impl/FaissException.h>
+#include <faiss/invlists/BlockInvertedLists.h>
 
 #include <algorithm>
 #include <numeric>
@@ -186,6 +187,12 @@ bool is_lossless(const faiss::Index& index) {
            is_exactly<faiss::IndexHNSWFlat>(index);
 }
 
+bool has_packed_lists(const faiss::Index& index) {
+    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
+    return ivf && dynamic_cast<const faiss::BlockInvertedLists*>(
+                      ivf->invlists) != nullptr;
+}
+
 std::vector<idx_t> labels_of(const faiss::Index& index) {
     std::vector<idx_t> labels;
     if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
@@ -199,16 +206,19 @@ std::vector<idx_t> labels_of(const faiss::Index& index) {
     return labels;
 }
 
+idx_t most_labels(idx_t items) {
+    constexpr idx_t labels_per_item = 16;
+    constexpr idx_t always_allowed = idx_t{1} << 20;
+    return std::max(labels_per_item * items, always_allowed);
+}
+
 idx_t label_range(const faiss::Index& index) {
     if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
         fail("the base index has labels of its own", map_advice);
     }
     const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
     if (!ivf) return index.ntotal;
-    // What holes cost must stay small beside the vectors.
-    constexpr idx_t labels_per_item = 16;
-    constexpr idx_t always_allowed = idx_t{1} << 20;
-    const idx_t limit = std::max(labels_per_item * ivf->ntotal, always_allowed);
+    const idx_t limit = most_labels(ivf->ntotal);
     std::vector<bool> seen;
     for_each_ivf_label(*ivf, [&](ListEntry, idx_t label) {
         require(label >= 0 && label < limit, "the base index holds label ",

@@ -67,6 +67,13 @@ std::optional<MatrixView> flat_vectors(const faiss::Index& index);
 /// Whether reading back gives the very float32 vectors that were added.
 bool is_lossless(const faiss::Index& index);
 
+/// Whether codes lie in inverted lists as FastScan packs them.
+bool has_packed_lists(const faiss::Index& index);
+
+/// How many labels, holes included, an index of so many items may have: what
+/// holes cost must stay small beside the vectors.
+idx_t most_labels(idx_t items);
+
 /// One more than the largest label of the index. Throws where two items share
 /// one, where the labels are far more than the items (ids of their own), and on
 /// ID maps.

@@ -9,6 +9,7 @@
 #include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/faiss/built_against.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 
 namespace faiss_qbnorm {
@@ -43,8 +44,12 @@ Removal removal_of(const faiss::Index& base, idx_t size,
                    const faiss::IDSelector& sel) {
     const faiss::Index& index = innermost(base);
     const bool is_ivf = dynamic_cast<const faiss::IndexIVF*>(&index) != nullptr;
-    require(is_ivf || dynamic_cast<const faiss::IndexFlatCodes*>(&index) ||
-                dynamic_cast<const faiss::IndexFastScan*>(&index),
+    // There older versions throw among their threads, which ends the process.
+    const bool is_fatal =
+        QBNORM_FAISS_VERSION < 10900 && has_packed_lists(index);
+    require(!is_fatal &&
+                (is_ivf || dynamic_cast<const faiss::IndexFlatCodes*>(&index) ||
+                 dynamic_cast<const faiss::IndexFastScan*>(&index)),
             "items cannot be removed from a base index of this type; exclude "
             "them by an IDSelector, or build the index again without them");
     // The map renumbers its items after a removal; IVF lists do not.

@@ -94,6 +94,7 @@ void expect_equal(const NormTable& a, const NormTable& b) {
     EXPECT_EQ(a.begin, b.begin);
     EXPECT_EQ(a.end, b.end);
     EXPECT_EQ(a.fingerprint, b.fingerprint);
+    EXPECT_EQ(a.holes, b.holes);
     ASSERT_EQ(a.columns.size(), b.columns.size());
     for (size_t i = 0; i < a.columns.size(); i++) {
         const BankColumn& x = a.columns[i];
@@ -128,6 +129,7 @@ enum At : size_t {
     begin = 80,
     end = 88,
     table_fingerprint = 96,
+    holes = 104,
     bank = 112,
     method = 116,
     beta = 120,
@@ -235,6 +237,21 @@ TEST_F(TableFileTest, ReadsWhatWasWritten) {
                 expect_equal(read_table(path_), table);
             }
         }
+    }
+}
+
+TEST_F(TableFileTest, KeepsHoles) {
+    for (const idx_t holes : {0, 1, 4, 5}) {  // none to all rows
+        small_.holes = holes;
+        const std::string file = bytes_of(small_);
+        EXPECT_EQ(number(file, At::holes, 8), static_cast<size_t>(holes));
+        expect_equal(read_table(path_), small_);
+        verify_table(path_);
+    }
+    for (const idx_t holes : {-1, 6}) {
+        small_.holes = holes;
+        EXPECT_THROW_SAYING(write_table(small_, path_), Error,
+                            "arrays are not of its size");
     }
 }
 
@@ -463,6 +480,10 @@ TEST_F(TableFileTest, RejectsForgedHeads) {
         {{At::end, idx_t{-1}}},
         {{At::gallery_size, idx_t{6}}},
         {{At::gallery_size, idx_t{-1}}},
+        {{At::holes, idx_t{-1}}},
+        {{At::holes, idx_t{6}}},  // of 5 rows
+        {{At::holes, huge}},
+        {{At::holes, -huge - 1}},
         {{At::bank, 2U}},
         {{At::bank, many}},
         {{At::method, 3U}},
