@@ -1,5 +1,6 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
 
+#include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFSpectralHash.h>
 #include <faiss/IndexLSH.h>
 
@@ -182,6 +183,9 @@ void IndexQBNorm::check_suits_base(const NormTable& given) const {
     require(stored.size() <= given.gallery_size, "the base index holds label ",
             stored.size() - 1, " but the table covers labels 0 to ",
             given.gallery_size - 1);
+    require(given.holes == 0 || dynamic_cast<const faiss::IndexIVF*>(&inner),
+            "the table has holes where items were removed, but labels of this "
+            "base follow one another; call set_querybank");
     if (given.d == inner_d && given.fingerprint == 0) return;
     if (given.d == inner_d && is_lossless(inner)) {
         std::uint64_t seen = 0;

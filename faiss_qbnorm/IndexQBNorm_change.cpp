@@ -175,9 +175,10 @@ void IndexQBNorm::check_compatible_for_merge(const faiss::Index& other) const {
         return;
     }
     as_faiss([&] {
-        require(that && that != this && that->table() && table(),
-                "a fitted IndexQBNorm joins only another fitted one; wrap the "
-                "other index and give it the same querybank");
+        require(
+            that && that->base_index != base_index && that->table() && table(),
+            "a fitted IndexQBNorm joins only another fitted one; wrap the "
+            "other index and give it the same querybank");
         check_changeable();
         that->check_changeable();
         const BankColumn& x = column_of(*table(), Bank::querybank);

@@ -231,6 +231,26 @@ TEST(ChangeErrors, AnUnfittedIndexRemovesAsItsBase) {
     EXPECT_EQ(index.ntotal, 195);
 }
 
+// Flat codes have no holes: labels would mean other items than the table's.
+TEST(ChangeErrors, ATableWithHolesSuitsInvertedListsOnly) {
+    const auto ivf = empty_base("IVF8,Flat", Metric::l2, gallery);
+    IndexQBNorm index(ivf.get());
+    index.set_querybank(bank.rows, bank.data.data());
+    index.add(200, gallery.data.data());
+    for (const auto& [begin, end] : {std::pair{190, 200}, {50, 60}}) {
+        index.remove_ids(faiss::IDSelectorRange(begin, end));
+        for (const char* factory : {"Flat", "SQ8", "HNSW8,Flat"}) {
+            const auto base = empty_base(factory, Metric::l2, gallery);
+            base->add(index.ntotal, gallery.data.data());
+            IndexQBNorm taking(base.get());
+            EXPECT_REFUSED(taking.set_table(*index.table()), "has holes");
+            EXPECT_EQ(taking.table(), nullptr);
+        }
+        IndexQBNorm taking(ivf.get());
+        taking.set_table(*index.table());
+    }
+}
+
 TEST(ChangeDirectMap, AHashtableFollows) {
     const auto base = empty_base("IVF8,Flat", Metric::l2, gallery);
     auto& ivf = dynamic_cast<faiss::IndexIVF&>(*base);

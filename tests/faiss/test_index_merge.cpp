@@ -224,6 +224,11 @@ TEST_F(MergeErrors, OtherFitsAreRefused) {
     two.index.set_querybank(bank.rows - 1, bank.data.data());
     expect_refused(one, two, "not fitted with the same querybank");
     expect_refused(one, one, "joins only another fitted one");
+    // The same items, seen twice.
+    IndexQBNorm again(one.base.get());
+    again.set_querybank(bank.rows, bank.data.data());
+    EXPECT_REFUSED(again.merge_from(one.index), "joins only another fitted");
+    EXPECT_EQ(one.base->ntotal, 100);
     // Of the same fit, but without the bank.
     two.index.set_querybank(bank.rows, bank.data.data());
     two.index.set_table(NormTable(*two.index.table()));

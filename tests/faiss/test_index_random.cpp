@@ -24,6 +24,8 @@ class Walk {
           two_(data, factory, metric, {Method::dis, 20, activation_k}) {}
 
     void step() {
+        // Which method searches is none of these calls' business.
+        one_.index.normalization.method = static_cast<Method>(below(3));
         switch (below(12)) {
             case 0:
             case 1:
