@@ -160,6 +160,25 @@ void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
     });
 }
 
+// Of a file, which says itself what belongs together; the counts and labels
+// that memory depends on are checked all the same.
+void IndexQBNorm::restore(std::optional<NormTable> stored,
+                          const MatrixView& bank) {
+    std::shared_ptr<const NormTable> table;
+    std::unique_ptr<BoundTable> bound;
+    if (stored) {
+        check(*stored);
+        const BaseGallery inner(innermost(*base_index));
+        check_table_fits(*stored, base_index->ntotal,
+                         stored->d == inner.d() ? inner.d() : bank.d,
+                         metric_of(*base_index));
+        table = std::make_shared<const NormTable>(*std::move(stored));
+        bound = engine_->bind_table(*table);
+    }
+    bank_.assign(bank.data, bank.data + bank.rows * bank.d);
+    install(std::move(table), std::move(bound));
+}
+
 void IndexQBNorm::check_made_column(const MatrixView& bank,
                                     const BankColumn& column) const {
     check_finite(bank, "querybank");

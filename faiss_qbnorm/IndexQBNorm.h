@@ -3,6 +3,7 @@
 #include <faiss/Index.h>
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "faiss_qbnorm/core/norm_table.h"
@@ -112,11 +113,14 @@ struct IndexQBNorm : faiss::Index {
     void check_compatible_for_merge(const faiss::Index& other) const override;
 
   private:
+    friend struct IndexFileAccess;  // index_io.cpp
+
     void check_searchable() const;
     void require_raw(const char* call) const;
     void require_no_table(const char* call) const;
     void install(std::shared_ptr<const NormTable> table,
                  std::unique_ptr<BoundTable> bound);
+    void restore(std::optional<NormTable> stored, const MatrixView& bank);
     void sync_with_base();
     MatrixView view(idx_t n, const float* x) const;
     FitOptions options_for(const Normalization& parameters) const;

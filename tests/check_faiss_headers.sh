@@ -18,8 +18,9 @@ sed "$script" faiss_qbnorm/faiss/built_against.h.in \
   >"$generated/faiss_qbnorm/faiss/built_against.h"
 
 cuda=$(dirname "$(command -v nvcc || echo /none/none)")/../include
-for source in faiss_qbnorm/IndexQBNorm*.cpp faiss_qbnorm/faiss/*.cpp \
-  faiss_qbnorm/cli/search.cpp; do
+for source in faiss_qbnorm/IndexQBNorm*.cpp faiss_qbnorm/index_*.cpp \
+  faiss_qbnorm/attach.cpp faiss_qbnorm/faiss/*.cpp \
+  faiss_qbnorm/cli/{attach,faiss_file,search}.cpp; do
   [[ $source != */gpu_candidates.cpp || -d $cuda ]] || continue
   g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror \
     -I. -I"$generated" -isystem "$checkout" -isystem "$cuda" "$source"
