@@ -50,8 +50,7 @@ std::unique_ptr<faiss::Index> attach_around(std::unique_ptr<faiss::Index> base,
     base.release();
     index->own_fields = true;
     if (ids.empty()) return index;
-    auto map =
-        in_id_map<faiss::IndexIDMap2>(std::move(index), std::move(ids));
+    auto map = in_id_map<faiss::IndexIDMap2>(std::move(index), std::move(ids));
     map->construct_rev_map();
     return map;
 }

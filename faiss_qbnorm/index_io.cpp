@@ -229,19 +229,18 @@ void write_index_qbnorm(const faiss::Index* index, const char* fname) {
                 "map over one; use faiss::write_index");
         const auto& normalised = static_cast<const IndexQBNorm&>(inner);
         check_whole(normalised, map);
-        const IndexInfo info{
-            static_cast<int>(inner.d),    metric_of(inner),
-            normalised.base_index->ntotal, kind_of(map),
-            normalised.normalization,      normalised.k_factor,
-            normalised.min_candidates};
+        const IndexInfo info{static_cast<int>(inner.d),     metric_of(inner),
+                             normalised.base_index->ntotal, kind_of(map),
+                             normalised.normalization,      normalised.k_factor,
+                             normalised.min_candidates};
         std::span<const idx_t> ids;
         if (map) ids = {map->id_map.data(), map->id_map.size()};
-        write_index_file(
-            fname, info, {ids, normalised.table(), normalised.querybank()},
-            [&](const Sink& sink) {
-                SinkWriter writer(sink, fname);
-                faiss::write_index(normalised.base_index, &writer);
-            });
+        write_index_file(fname, info,
+                         {ids, normalised.table(), normalised.querybank()},
+                         [&](const Sink& sink) {
+                             SinkWriter writer(sink, fname);
+                             faiss::write_index(normalised.base_index, &writer);
+                         });
     });
 }
 

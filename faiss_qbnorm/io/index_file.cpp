@@ -91,7 +91,8 @@ class Writer {
             XXH3_64bits_update(&state, bytes.data(), bytes.size());
             put(bytes);
         });
-        header_.parts[part] = {begin, size_ - begin, XXH3_64bits_digest(&state)};
+        header_.parts[part] = {begin, size_ - begin,
+                               XXH3_64bits_digest(&state)};
     }
 
     // The sizes are known now.
@@ -172,14 +173,14 @@ IndexInfo info_of(const MappedFile& file, const Header& header) {
                 header.id_map <= static_cast<std::uint32_t>(IdMap::two_way) &&
                 header.ntotal >= 0,
             file.path(), ": its d, metric, ID map or ntotal is damaged");
-    const IndexInfo info{static_cast<int>(header.d),
-                         static_cast<Metric>(header.metric),
-                         header.ntotal,
-                         static_cast<IdMap>(header.id_map),
-                         {static_cast<Method>(header.method), header.beta,
-                          header.activation_k},
-                         header.k_factor,
-                         header.min_candidates};
+    const IndexInfo info{
+        static_cast<int>(header.d),
+        static_cast<Metric>(header.metric),
+        header.ntotal,
+        static_cast<IdMap>(header.id_map),
+        {static_cast<Method>(header.method), header.beta, header.activation_k},
+        header.k_factor,
+        header.min_candidates};
     try {
         check_settings(info);
     } catch (const Error& problem) {
@@ -194,10 +195,9 @@ Bytes bytes_of(const IndexFile& file, const PartInfo& part) {
 
 void check_part(const IndexFile& file, const Header& header, Part part,
                 const char* name) {
-    require(
-        checksum(bytes_of(file, header.parts[part])) ==
-            header.parts[part].checksum,
-        file.file->path(), ": its ", name, " is damaged (wrong checksum)");
+    require(checksum(bytes_of(file, header.parts[part])) ==
+                header.parts[part].checksum,
+            file.file->path(), ": its ", name, " is damaged (wrong checksum)");
 }
 
 void read_ids(IndexFile& file, const Header& header) {
@@ -222,6 +222,14 @@ void read_bank(IndexFile& file, const Header& header) {
     check_finite(file.bank, file.file->path() + ": its querybank");
 }
 
+bool is_of_bank(const NormTable& table, idx_t rows) {
+    for (const BankColumn& column : table.columns) {
+        if (column.bank != Bank::querybank) continue;
+        return rows == 0 || column.bank_size == rows;
+    }
+    return false;
+}
+
 void read_table(IndexFile& file, const Header& header, Verify verify) {
     const PartInfo& where = header.parts[table];
     if (verify == Verify::all) check_part(file, header, table, "table");
@@ -229,12 +237,11 @@ void read_table(IndexFile& file, const Header& header, Verify verify) {
     const auto part = MappedFile::part(file.file, where.offset, where.size);
     if (verify == Verify::all) verify_table(part);
     file.table = faiss_qbnorm::read_table(part);
-    const idx_t fitted = column_of(*file.table, Bank::querybank).bank_size;
-    require(file.table->is_whole() &&
-                file.table->items() == file.info.ntotal &&
-                file.table->metric == file.info.metric &&
-                (file.bank.rows == 0 || file.bank.rows == fitted),
-            file.file->path(), ": its table is not of its index");
+    const bool belongs = file.table->is_whole() &&
+                         file.table->items() == file.info.ntotal &&
+                         file.table->metric == file.info.metric &&
+                         is_of_bank(*file.table, file.bank.rows);
+    require(belongs, file.file->path(), ": its table is not of its index");
 }
 
 }  // namespace
