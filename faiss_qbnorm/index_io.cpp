@@ -5,6 +5,7 @@
 #include <faiss/impl/FaissException.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
+#include <faiss/invlists/OnDiskInvertedLists.h>
 #if QBNORM_FAISS_VERSION >= 11100
 #include <faiss/impl/mapped_io.h>
 #endif
@@ -90,6 +91,12 @@ void check_whole(const IndexQBNorm& index, const faiss::IndexIDMap* map) {
             "base_index was changed from outside; call set_querybank");
     require(!map || static_cast<idx_t>(map->id_map.size()) == base.ntotal,
             "the ID map does not hold one id for each vector of its index");
+    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&innermost(base));
+    const auto* mapped = dynamic_cast<const faiss::OnDiskInvertedLists*>(
+        ivf ? ivf->invlists : nullptr);
+    require(!mapped || !mapped->filename.empty(),
+            "cannot write: the inverted lists are mapped from the file that "
+            "the index was read from; read it without IO_FLAG_MMAP");
 }
 
 // ---- reading ----

@@ -13,8 +13,9 @@ namespace faiss_qbnorm {
 /// faiss::FaissException with a sentence that names the file.
 
 /// Writes an IndexQBNorm, or a faiss::IndexIDMap or IndexIDMap2 directly over
-/// one; refuses any other index. The file appears whole or not at all: an old
-/// one stays until then.
+/// one; refuses any other index, and one whose lists IO_FLAG_MMAP left in the
+/// file they were read from (FAISS would write their name, which they do not
+/// have). The file appears whole or not at all: an old one stays until then.
 void write_index_qbnorm(const faiss::Index* index, const char* fname);
 
 /// Reads such a file, and any other file as faiss::read_index does. The
