@@ -24,7 +24,7 @@ faiss::MetricType faiss_metric(Metric metric) {
                                 : faiss::METRIC_INNER_PRODUCT;
 }
 
-class Attach : public Scene {
+class AttachCommand : public Scene {
   protected:
     const Command attach =
         "attach --index index.faiss --querybank bank.npy --method dis "
@@ -87,7 +87,7 @@ void expect_same(const Answer& a, const Answer& b) {
     EXPECT_EQ(a.distances, b.distances);
 }
 
-TEST_F(Attach, AnswersAreTheOracles) {
+TEST_F(AttachCommand, AnswersAreTheOracles) {
     for (const Metric metric : metrics) {
         write_flat(metric);
         const std::string before = content("index.faiss");
@@ -102,7 +102,7 @@ TEST_F(Attach, AnswersAreTheOracles) {
     }
 }
 
-TEST_F(Attach, IdsOfAnIvfStayTheAnswers) {
+TEST_F(AttachCommand, IdsOfAnIvfStayTheAnswers) {
     const auto ids = write_ivf_with_ids();
     done(attach);
     Answer found = answer(search.with("--metric l2 --index-params nprobe=16"));
@@ -114,7 +114,7 @@ TEST_F(Attach, IdsOfAnIvfStayTheAnswers) {
     expect_answer(found, reference(Metric::l2), Metric::l2, Method::dis);
 }
 
-TEST_F(Attach, IdsOfAMapStayTheAnswers) {
+TEST_F(AttachCommand, IdsOfAMapStayTheAnswers) {
     faiss::IndexFlatIP flat(24);
     faiss::IndexIDMap map(&flat);
     std::vector<idx_t> ids(gallery.rows);
@@ -128,7 +128,7 @@ TEST_F(Attach, IdsOfAMapStayTheAnswers) {
                   Metric::inner_product, Method::dis);
 }
 
-TEST_F(Attach, BothKindsOfFilesAnswerAlike) {
+TEST_F(AttachCommand, BothKindsOfFilesAnswerAlike) {
     faiss::IndexHNSWFlat hnsw(24, 16, faiss::METRIC_INNER_PRODUCT);
     write(hnsw);
     done(attach);
@@ -140,7 +140,7 @@ TEST_F(Attach, BothKindsOfFilesAnswerAlike) {
     EXPECT_NE(few.labels, answer(search.with("-k 100")).labels);
 }
 
-TEST_F(Attach, TheFilesOwnKFactorHolds) {
+TEST_F(AttachCommand, TheFilesOwnKFactorHolds) {
     faiss::IndexFlatIP flat(24);
     faiss::IndexRefineFlat refine(&flat);  // searches exactly, is no flat index
     write(refine);
@@ -158,7 +158,7 @@ TEST_F(Attach, TheFilesOwnKFactorHolds) {
     EXPECT_NE(own.labels, answer(wide.with("--k-factor 5")).labels);
 }
 
-TEST_F(Attach, TakesTheOriginalsOfALossyIndex) {
+TEST_F(AttachCommand, TakesTheOriginalsOfALossyIndex) {
     faiss::IndexScalarQuantizer coarse(24, faiss::ScalarQuantizer::QT_4bit,
                                        faiss::METRIC_INNER_PRODUCT);
     write(coarse);
@@ -171,7 +171,7 @@ TEST_F(Attach, TakesTheOriginalsOfALossyIndex) {
     EXPECT_NE(approximate.distances, exact.distances);
 }
 
-TEST_F(Attach, NormalizeDividesTheBankAndTheOriginals) {
+TEST_F(AttachCommand, NormalizeDividesTheBankAndTheOriginals) {
     write_flat(Metric::inner_product);
     Matrix longer = bank;
     for (float& x : longer.data) x *= 3;
@@ -184,7 +184,7 @@ TEST_F(Attach, NormalizeDividesTheBankAndTheOriginals) {
                   Metric::inner_product, Method::dis);
 }
 
-TEST_F(Attach, InspectSaysWhatAnIndexIs) {
+TEST_F(AttachCommand, InspectSaysWhatAnIndexIs) {
     write_ivf_with_ids();
     const std::string line = done(attach.with("--json attach.json"));
     EXPECT_EQ(line,
@@ -211,7 +211,7 @@ TEST_F(Attach, InspectSaysWhatAnIndexIs) {
     EXPECT_GT(read_json(folder / "attach.json")["seconds"].at("fit"), 0);
 }
 
-TEST_F(Attach, VerifyFindsADamagedIndex) {
+TEST_F(AttachCommand, VerifyFindsADamagedIndex) {
     write_flat(Metric::l2);
     done(attach);
     std::string damaged = content("index.qb");
@@ -228,7 +228,7 @@ TEST_F(Attach, VerifyFindsADamagedIndex) {
 
 // ---- refusals ----
 
-TEST_F(Attach, MissingAndWrongWordsAreWrongUsage) {
+TEST_F(AttachCommand, MissingAndWrongWordsAreWrongUsage) {
     for (const char* option : {"--index", "--querybank", "--method", "-o"}) {
         expect_usage(attach.without(option), option);
     }
@@ -238,7 +238,7 @@ TEST_F(Attach, MissingAndWrongWordsAreWrongUsage) {
     expect_usage(attach.with("--metric ip"), "--metric");
 }
 
-TEST_F(Attach, FilesThatDoNotSuitAreNamed) {
+TEST_F(AttachCommand, FilesThatDoNotSuitAreNamed) {
     write_flat(Metric::inner_product);
     done(attach);
     expect_failure(attach.with("--index", "absent"), {"absent: cannot open"});
@@ -265,7 +265,7 @@ TEST_F(Attach, FilesThatDoNotSuitAreNamed) {
     expect_failure(attach, {"index.faiss, bank.npy: ", "Hamming"});
 }
 
-TEST_F(Attach, SearchSaysWhichTableItNeeds) {
+TEST_F(AttachCommand, SearchSaysWhichTableItNeeds) {
     write_flat(Metric::l2);
     done(attach);
     done(fit.with("--metric l2"));

@@ -112,8 +112,8 @@ void probe_all(const faiss::Index& index) {
 }
 
 TEST(Attach, WrapsWhatHasLabelsInOrder) {
-    for (const char* factory : {"Flat", "IVF8,Flat", "HNSW8,Flat", "SQ8",
-                                "PCA8,IVF8,Flat", "RR16,Flat"}) {
+    for (const char* factory :
+         {"Flat", "IVF8,Flat", "SQ8", "PCA8,IVF8,Flat", "RR16,Flat"}) {
         for (const Metric metric : metrics) {
             SCOPED_TRACE(factory);
             const Index index = attached(bases::make(factory, metric, gallery));
