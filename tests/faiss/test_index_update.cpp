@@ -161,8 +161,8 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
             Metric metric, const GalleryBlock& b) const override {
             return cpu->bind_gallery(metric, b);
         }
-        std::unique_ptr<BoundTable> bind_table(const NormTable& t,
-                                               Bank b) const override {
+        std::unique_ptr<BoundTable> bind_table(
+            const NormTable& t, Bank b) const override {
             return cpu->bind_table(t, b);
         }
         std::unique_ptr<Probe> begin_probe(
