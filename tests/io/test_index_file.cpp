@@ -412,17 +412,20 @@ TEST_F(IndexFileTest, RejectsForgedHeaders) {
         {{At::k_factor, infinity}},
         {{At::k_factor, 0.5F}},
         {{At::k_factor, -1.0F}},
-        // No ids, no base.
         {{part(Part::ids, In::size), idx_t{0}}},
-        {{part(Part::base, In::size), idx_t{0}},
-         {At::file_size, idx_t{base_at_}}},
         // A part inside another, all of them in one place.
         {{part(Part::bank, In::offset), idx_t{table_at_}}},
         {{part(Part::table, In::offset), idx_t{256}},
          {part(Part::bank, In::offset), idx_t{256}},
          {part(Part::base, In::offset), idx_t{256}}},
-        // Sizes whose sum wraps.
-        {{part(Part::ids, In::size), ~std::uint64_t{0} - 255}},
+        // Sizes whose sum wraps to the right one.
+        {{part(Part::ids, In::size), ~std::uint64_t{0} - 255},
+         {part(Part::table, In::offset), idx_t{0}},
+         {part(Part::table, In::size), idx_t{0}},
+         {part(Part::bank, In::offset), idx_t{0}},
+         {part(Part::bank, In::size), idx_t{0}},
+         {part(Part::base, In::offset), idx_t{0}},
+         {part(Part::base, In::size), file.size()}},
         {{part(Part::ids, In::size), top}, {part(Part::table, In::size), top}},
     };
     for (size_t i = 0; i < 4; i++) {
@@ -438,10 +441,54 @@ TEST_F(IndexFileTest, RejectsForgedHeaders) {
         SCOPED_TRACE("forgery " + std::to_string(i));
         expect_unreadable(forge(file, forgeries[i]));
     }
+    expect_unreadable(forge(file.substr(0, base_at_),
+                            {{At::file_size, idx_t{base_at_}},
+                             {part(Part::base, In::size), idx_t{0}}}),
+                      "base index is not where it must be");
     std::string longer = file + '\0';  // that no part covers
     put<std::uint64_t>(longer, At::file_size, longer.size());
     fix_head(longer);
     expect_unreadable(longer, "not where it must be");
+}
+
+// Here no table tells that a number is wrong.
+TEST_F(IndexFileTest, RejectsForgedHeadersWithoutATable) {
+    IndexParts parts = parts_;
+    parts.table = nullptr;
+    write(info_, parts);
+    const std::string file = read_file(path_);
+    const std::vector<Change> forgeries{
+        {At::d, 0U},
+        {At::d, 5U},
+        {At::metric, 2U},
+        {At::ntotal, (idx_t{1} << 61) + 5},
+        {At::ntotal, (std::uint64_t{1} << 63) + 5},
+    };
+    for (const Change& change : forgeries) {
+        SCOPED_TRACE("field at " + std::to_string(change.at));
+        expect_unreadable(forge(file, {change}));
+    }
+    IndexInfo plain = info_;
+    plain.id_map = IdMap::none;
+    write(plain, {});
+    const std::string bare = read_file(path_);
+    expect_unreadable(forge(bare, {{At::d, (1U << 30) + 1}}));
+    expect_unreadable(forge(bare, {{At::d, 0xffffffffU}}));
+    expect_unreadable(forge(bare, {{At::ntotal, idx_t{-1}}}));
+    expect_unreadable(forge(bare, {{At::id_map, 1U}}), "list of ids");
+}
+
+TEST(MappedFile, PartsKeepTheWholeAndLeaveItBe) {
+    const TemporaryFolder folder;
+    write_file(folder / "a", std::string(8192, 'a') + std::string(4096, 'b'));
+    auto whole = MappedFile::open(folder / "a");
+    MappedFile::part(whole, 4096, 4096).reset();  // a page
+    EXPECT_EQ(text_of(whole->bytes().subspan(8190, 4)), "aabb");
+    const auto part = MappedFile::part(whole, 4096, 8192);
+    whole.reset();
+    EXPECT_EQ(part->path(), folder / "a");
+    EXPECT_EQ(part->bytes().size(), 8192U);
+    EXPECT_EQ(text_of(part->bytes().subspan(4094, 4)), "aabb");
 }
 
 TEST_F(IndexFileTest, ChecksTheContent) {
