@@ -135,6 +135,8 @@ TEST(Attach, GoesInsideAnIdMap) {
             const auto& type = typeid(*base);
             const Index index = attached(std::move(base));
             EXPECT_EQ(typeid(*index), type);
+            EXPECT_TRUE(dynamic_cast<faiss::IndexIDMap&>(*index).own_fields);
+            EXPECT_TRUE(qbnorm_in(*index)->own_fields);
             const char* inside = std::strchr(factory, ',') + 1;
             const Index expected =
                 wrapped(bases::make(inside, metric, gallery));
@@ -185,6 +187,8 @@ TEST(Attach, RenumbersAnIvfWithIdsOfItsOwn) {
             const auto& map = dynamic_cast<faiss::IndexIDMap2&>(*index);
             EXPECT_EQ(map.id_map, sorted.ids);
             map.check_consistency();
+            EXPECT_TRUE(map.own_fields);
+            EXPECT_TRUE(qbnorm_in(map)->own_fields);
             EXPECT_EQ(index->ntotal, rows);
             EXPECT_EQ(index->d, 16);
             EXPECT_TRUE(index->is_trained);

@@ -131,6 +131,7 @@ TEST_F(IndexFiles, AnswerAsBefore) {
                 EXPECT_EQ(again->ntotal, 600);
                 EXPECT_EQ(again->metric_type, index->metric_type);
                 EXPECT_TRUE(again->is_trained);
+                EXPECT_TRUE(qbnorm_in(*again)->own_fields);
                 const faiss::Index& base = *qbnorm_in(*again)->base_index;
                 EXPECT_TRUE(bytes_of(base) == bytes_of(*index->base_index));
                 EXPECT_EQ(answers(*again), answers(*index));
@@ -149,6 +150,7 @@ TEST_F(IndexFiles, AnIdMapAroundComesAlong) {
         map->id_map = some_ids(600);
         const Index again = written_and_read(*map);
         EXPECT_EQ(typeid(*again), typeid(*map));
+        EXPECT_TRUE(dynamic_cast<faiss::IndexIDMap&>(*again).own_fields);
         EXPECT_EQ(answers(*again), answers(*map));
         const auto ids = some_ids(650);
         again->add_with_ids(50, more.data.data(), ids.data() + 600);
@@ -269,7 +271,16 @@ TEST_F(IndexFiles, TheFileIsNotNeededAnyMore) {
     EXPECT_EQ(answers(*again), answers(*index));
 }
 
+// FAISS reads mapped labels where they lie, aligned or not, and in its headers,
+// too, where UBSan sees it.
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool can_map = false;
+#else
+constexpr bool can_map = true;
+#endif
+
 TEST_F(IndexFiles, ReplaceTheFileTheyWereReadFrom) {
+    if (!can_map) GTEST_SKIP();
     const auto index = fitted("IVF8,Flat", Metric::l2);
     write(*index);
     const Index mapped = read(faiss::IO_FLAG_MMAP);
@@ -291,6 +302,7 @@ const faiss::InvertedLists& lists_of(const faiss::Index& index) {
 }
 
 TEST_F(IndexFiles, MmapLeavesTheListsInTheFile) {
+    if (!can_map) GTEST_SKIP();
     for (const char* factory : {"IVF8,Flat", "RR16,IVF8,SQ8", "IVF8,PQ4x4"}) {
         for (const Metric metric : metrics) {
             const auto index = fitted(factory, metric);
@@ -437,7 +449,7 @@ struct LeaksAreFaiss {
 #endif
 };
 
-constexpr int all_flags[] = {0, faiss::IO_FLAG_MMAP,
+constexpr int all_flags[] = {0, can_map ? faiss::IO_FLAG_MMAP : 0,
                              faiss::IO_FLAG_ONDISK_SAME_DIR};
 
 class DamagedIndexFiles : public IndexFiles {
@@ -476,7 +488,8 @@ TEST_F(DamagedIndexFiles, AreErrorsThatNameTheFile) {
     EXPECT_REFUSED(read(), path_ + ": cannot open");
     EXPECT_REFUSED(read_index_qbnorm((folder_ / "").c_str()),
                    "not a regular file");
-    write(*fitted("IVF8,Flat", Metric::l2));
+    const auto index = fitted("IVF8,Flat", Metric::l2);
+    write(*index);
     const std::string good = read_file(path_);
     for (const size_t size :
          {size_t{8}, size_t{255}, size_t{256}, size_t{300}, size_t{5000},
@@ -497,6 +510,15 @@ TEST_F(DamagedIndexFiles, AreErrorsThatNameTheFile) {
     std::string flipped = good;
     flipped[100] ^= 1;
     expect_unreadable(flipped, "header is damaged");
+
+    // The last list's last vector, before its labels.
+    const size_t labels = 8 * lists_of(*index).list_size(7);
+    std::string mapped = good;
+    mapped[mapped.size() - labels - 4] ^= 1;
+    write_file(path_, mapped);
+    if (can_map) {
+        EXPECT_EQ(read(faiss::IO_FLAG_MMAP)->ntotal, 600);
+    }
 }
 
 TEST_F(DamagedIndexFiles, TheBaseMustBeTheHeaders) {
@@ -522,9 +544,11 @@ TEST_F(DamagedIndexFiles, TheBaseMustBeTheHeaders) {
     // A transform that says another ntotal than the index behind it.
     const auto chain = bases::make("RR16,Flat", Metric::l2, gallery);
     chain->ntotal = 601;
-    wrong = info;
-    wrong.ntotal = 601;
-    expect_unreadable(forged(wrong, unfitted, bytes_of(*chain)), another);
+    for (const idx_t either : {600, 601}) {
+        wrong = info;
+        wrong.ntotal = either;
+        expect_unreadable(forged(wrong, unfitted, bytes_of(*chain)), another);
+    }
 
     NormTable wide = table;
     wide.d = 17;
