@@ -152,7 +152,9 @@ TEST(Attach, LeavesAMapsIndexToItsOwner) {
     faiss::IndexFlatIP flat(16);
     auto map = std::make_unique<faiss::IndexIDMap>(&flat);
     map->add_with_ids(rows, gallery.data.data(), wild_ids(rows).data());
-    attached(std::move(map)).reset();
+    Index index = attached(std::move(map));
+    EXPECT_TRUE(dynamic_cast<faiss::IndexIDMap&>(*index).own_fields);
+    index.reset();
     EXPECT_EQ(flat.ntotal, rows);  // ASan: is alive
 }
 
