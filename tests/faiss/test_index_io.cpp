@@ -296,6 +296,22 @@ TEST_F(IndexFiles, ReplaceTheFileTheyWereReadFrom) {
 
 // ---- FAISS's flags, and FAISS's files ----
 
+// FAISS 1.7.3 leaks what it had read when it refuses a stream.
+struct LeaksAreFaiss {
+#ifdef __SANITIZE_ADDRESS__
+    LeaksAreFaiss() {
+        __lsan_disable();
+    }
+    ~LeaksAreFaiss() {
+        __lsan_enable();
+    }
+    LeaksAreFaiss(const LeaksAreFaiss&) = delete;
+    LeaksAreFaiss& operator=(const LeaksAreFaiss&) = delete;
+#else
+    LeaksAreFaiss() {}  // not unused
+#endif
+};
+
 const faiss::InvertedLists& lists_of(const faiss::Index& index) {
     const faiss::Index& base = innermost(*qbnorm_in(index)->base_index);
     return *dynamic_cast<const faiss::IndexIVF&>(base).invlists;
@@ -334,6 +350,7 @@ TEST_F(IndexFiles, OtherFlagsReachTheBase) {
             dynamic_cast<faiss::IndexIVFPQ&>(*qbnorm_in(*index)->base_index);
         EXPECT_EQ(ivf.use_precomputed_table, skip ? 0 : 1);
     }
+    const LeaksAreFaiss leaks;
     EXPECT_REFUSED(read(faiss::IO_FLAG_SKIP_IVF_DATA), path_ + ": ");
 }
 
@@ -432,22 +449,6 @@ TEST_F(IndexFiles, AFullDiskLeavesTheOldFile) {
 }
 
 // ---- what cannot be read ----
-
-// FAISS 1.7.3 leaks what it had read when it refuses a stream.
-struct LeaksAreFaiss {
-#ifdef __SANITIZE_ADDRESS__
-    LeaksAreFaiss() {
-        __lsan_disable();
-    }
-    ~LeaksAreFaiss() {
-        __lsan_enable();
-    }
-    LeaksAreFaiss(const LeaksAreFaiss&) = delete;
-    LeaksAreFaiss& operator=(const LeaksAreFaiss&) = delete;
-#else
-    LeaksAreFaiss() {}  // not unused
-#endif
-};
 
 constexpr int all_flags[] = {0, can_map ? faiss::IO_FLAG_MMAP : 0,
                              faiss::IO_FLAG_ONDISK_SAME_DIR};
