@@ -57,8 +57,8 @@ class EngineCuda : public Engine {
         return std::make_unique<CudaGallery>(context_, metric, block);
     }
 
-    std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table, Bank bank) const override {
+    std::unique_ptr<BoundTable> bind_table(const NormTable& table,
+                                           Bank bank) const override {
         const DeviceScope scope(context_.device);
         return std::make_unique<CudaTable>(context_, table, bank);
     }

@@ -159,6 +159,20 @@ void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
     });
 }
 
+// Of a file, which says itself what belongs together; the counts and labels
+// that memory depends on are checked all the same.
+void IndexQBNorm::restore(std::optional<NormTable> stored,
+                          const MatrixView& bank) {
+    Fitted fitted;
+    if (stored) {
+        check(*stored);
+        check_covers_base(*stored);
+        fitted = bind(*std::move(stored));
+    }
+    bank_.assign(bank.data, bank.data + bank.rows * bank.d);
+    install(std::move(fitted));
+}
+
 void IndexQBNorm::check_made_column(const MatrixView& bank,
                                     const BankColumn& column) const {
     check_finite(bank, "querybank");
@@ -171,21 +185,30 @@ void IndexQBNorm::check_made_column(const MatrixView& bank,
             column.bank_size, " rows)");
 }
 
-// A table is of the vectors behind the transforms, or of the originals.
-void IndexQBNorm::check_suits_base(const NormTable& given) const {
+// It has an offset for every label of the base.
+void IndexQBNorm::check_covers_base(const NormTable& given) const {
     const faiss::Index& inner = innermost(*base_index);
     const int inner_d = static_cast<int>(inner.d);
-    const int outer_d = static_cast<int>(d);
-    const Metric metric = metric_of(*base_index);
     check_table_fits(given, base_index->ntotal,
-                     given.d == inner_d ? inner_d : outer_d, metric);
-    const BaseGallery stored(inner);
-    require(stored.size() <= given.gallery_size, "the base index holds label ",
-            stored.size() - 1, " but the table covers labels 0 to ",
+                     given.d == inner_d ? inner_d : static_cast<int>(d),
+                     metric_of(*base_index));
+    const idx_t labels = label_range(inner);
+    require(labels <= given.gallery_size, "the base index holds label ",
+            labels - 1, " but the table covers labels 0 to ",
             given.gallery_size - 1);
     require(given.holes == 0 || dynamic_cast<const faiss::IndexIVF*>(&inner),
             "the table has holes where items were removed, but labels of this "
             "base follow one another; call set_querybank");
+}
+
+// A table is of the vectors behind the transforms, or of the originals.
+void IndexQBNorm::check_suits_base(const NormTable& given) const {
+    check_covers_base(given);
+    const faiss::Index& inner = innermost(*base_index);
+    const int inner_d = static_cast<int>(inner.d);
+    const int outer_d = static_cast<int>(d);
+    const Metric metric = metric_of(*base_index);
+    const BaseGallery stored(inner);
     if (given.d == inner_d && given.fingerprint == 0) return;
     if (given.d == inner_d && is_lossless(inner)) {
         std::uint64_t seen = 0;

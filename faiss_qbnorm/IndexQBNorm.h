@@ -182,6 +182,8 @@ struct IndexQBNorm : faiss::Index {
 #endif
 
   private:
+    friend struct IndexFileAccess;  // index_io.cpp
+
     /// A column where the engine keeps it.
     struct BoundColumn {
         std::unique_ptr<BoundTable> table;
@@ -197,8 +199,10 @@ struct IndexQBNorm : faiss::Index {
     FitOptions options_for(const Normalization& parameters) const;
     Fitted fit_all(const MatrixView& bank, const float* gallery) const;
     Fitted bind(NormTable table) const;
+    void restore(std::optional<NormTable> stored, const MatrixView& bank);
     void install(Fitted fitted);
     void sync_with_base();
+    void check_covers_base(const NormTable& given) const;
     void check_suits_base(const NormTable& given) const;
     void check_made_column(const MatrixView& bank,
                            const BankColumn& column) const;

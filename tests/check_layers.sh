@@ -18,6 +18,7 @@ layer() {
     faiss_qbnorm/make_engine.*) echo 3 make_engine ;;
     faiss_qbnorm/faiss/*) echo 4 faiss ;;
     faiss_qbnorm/IndexQBNorm* | faiss_qbnorm/index_*) echo 5 index ;;
+    faiss_qbnorm/attach.*) echo 5 index ;;
     faiss_qbnorm/cli/*) echo 6 cli ;;
     faiss_qbnorm/examples/*) echo 6 examples ;;
     *) echo "$1 is in no layer: name it in tests/check_layers.sh" >&2; exit 1 ;;

@@ -116,6 +116,7 @@ void add_command(CLI::App& app, const char* name, const char* what) {
 
 // One file a command.
 void add_fit(CLI::App& app);
+void add_attach(CLI::App& app);
 void add_merge(CLI::App& app);
 void add_search(CLI::App& app);
 void add_rerank(CLI::App& app);

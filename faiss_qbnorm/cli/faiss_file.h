@@ -5,11 +5,17 @@
 #include <memory>
 #include <string>
 
+#include "faiss_qbnorm/engine.h"
+
 namespace faiss_qbnorm::cli {
 
-/// The index in a file, with FAISS's parameters ("nprobe=32") applied. Throws
-/// an Error naming the file.
-std::unique_ptr<faiss::Index> read_faiss(const std::string& path,
-                                         const std::string& parameters = "");
+/// Reads the file of an IndexQBNorm, which then has this engine, or of an
+/// index of FAISS. Errors name the file.
+std::unique_ptr<faiss::Index> read_index(const std::string& path,
+                                         std::shared_ptr<const Engine> engine);
+
+/// Sets FAISS's words (nprobe=32,efSearch=64) on an index of the file.
+void set_parameters(faiss::Index& index, const std::string& parameters,
+                    const std::string& path);
 
 }  // namespace faiss_qbnorm::cli

@@ -9,6 +9,7 @@
 #include "faiss_qbnorm/cli/table_report.h"
 #include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/faiss/output_writer.h"
+#include "faiss_qbnorm/io/index_file.h"
 #include "faiss_qbnorm/io/npy.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
@@ -91,7 +92,11 @@ struct Fold {
 
     std::unique_ptr<faiss::Index> fold_index(const NormTable& norm_table,
                                              const VectorFile& items) {
-        auto base = common.timed("load", [&] { return read_faiss(index); });
+        require(
+            !is_index_file(index), index,
+            ": is a QBNorm index; give the FAISS index that it was made of");
+        auto base =
+            common.timed("load", [&] { return read_index(index, nullptr); });
         return common.timed("fold", [&] {
             return naming(table + ", " + gallery + ", " + index, [&] {
                 return fold_refine(norm_table, items, std::move(base), k_factor,

@@ -21,7 +21,9 @@ struct Inspect {
     bool verify = false;
 
     explicit Inspect(CLI::App& command) : common(command) {
-        command.add_option("file", file, "A .qbn table or a vector file")
+        command
+            .add_option("file", file,
+                        "A .qbn table, a QBNorm index or a vector file")
             ->required();
         command.add_flag("--verify", verify,
                          "Read the whole file and check it, not only its "
@@ -32,6 +34,8 @@ struct Inspect {
         common.start();
         if (is_table(file)) {
             inspect_table();
+        } else if (is_index_file(file)) {
+            inspect_index();
         } else {
             inspect_array();
         }
@@ -43,6 +47,14 @@ struct Inspect {
         const NormTable table = read_table(file);
         describe(table, common.report);
         std::printf("%s: %s%s\n", file.c_str(), describe(table).c_str(),
+                    verify ? "; every checksum is right" : "");
+    }
+
+    void inspect_index() {
+        const IndexFile index =
+            read_index_file(file, verify ? Verify::all : Verify::small);
+        describe(index, common.report);
+        std::printf("%s: %s%s\n", file.c_str(), describe(index).c_str(),
                     verify ? "; every checksum is right" : "");
     }
 

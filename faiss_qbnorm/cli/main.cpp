@@ -23,6 +23,7 @@ int main(int argc, char** argv) {
         app.require_subcommand(1);
         add_fit(app);
         add_merge(app);
+        add_attach(app);
         add_search(app);
         add_rerank(app);
         add_fold(app);

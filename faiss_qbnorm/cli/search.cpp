@@ -1,12 +1,14 @@
 #include "faiss_qbnorm/search.h"
 
 #include <cstdio>
+#include <optional>
 
-#include "faiss_qbnorm/IndexQBNorm.h"
 #include "faiss_qbnorm/cli/answer_files.h"
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/faiss_file.h"
 #include "faiss_qbnorm/cli/validators.h"
+#include "faiss_qbnorm/index_io.h"
+#include "faiss_qbnorm/io/index_file.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
 
@@ -22,16 +24,20 @@ struct Search {
     std::string index;
     std::string index_parameters;
     std::string queries;
-    float k_factor = 10;
+    std::optional<float> k_factor;
     AnswerOptions answer;
 
     explicit Search(CLI::App& command) : common(command) {
         vectors.add_to(command);
-        command.add_option("--table", table, "Table of the gallery (.qbn)")
-            ->required();
+        auto* fitted = command.add_option(
+            "--table", table,
+            "Table of the gallery (.qbn); a QBNorm index has its own");
         auto* source = command.add_option_group("source");
-        source->add_option("--gallery", gallery, "Vectors, scanned exactly");
-        auto* file = source->add_option("--index", index, "FAISS index file");
+        source->add_option("--gallery", gallery, "Vectors, scanned exactly")
+            ->needs(fitted);
+        auto* file = source->add_option("--index", index,
+                                        "QBNorm index file (qbnorm attach), or "
+                                        "FAISS index file");
         source->require_option(1);
         command
             .add_option("--index-params", index_parameters,
@@ -41,21 +47,15 @@ struct Search {
         command
             .add_option("--k-factor", k_factor,
                         "Candidates per answer, for indexes that are not "
-                        "scanned")
+                        "scanned (default: the QBNorm index's, or 10)")
             ->check(k_factor_range)
-            ->needs(file)
-            ->capture_default_str();
+            ->needs(file);
         answer.add_to(command);
     }
 
     void run() {
         const std::shared_ptr<const Engine> engine = common.start();
-        const NormTable norm_table =
-            common.timed("open", [&] { return read_table(table); });
-        const Metric metric = metric_from_name(vectors.metric);
-        require(norm_table.metric == metric, table, ": was fitted with metric ",
-                name_of(norm_table.metric), "; give --metric ",
-                name_of(norm_table.metric));
+        const std::optional<NormTable> norm_table = open_table();
         const Matrix asked = common.timed("read", [&] {
             return VectorFile(queries, vectors.normalize).read();
         });
@@ -64,7 +64,7 @@ struct Search {
         std::vector<float> distances(asked.rows * answer.k);
         std::vector<idx_t> labels(asked.rows * answer.k);
         if (index.empty()) {
-            search_gallery(*engine, norm_table, asked.view(), distances.data(),
+            search_gallery(*engine, *norm_table, asked.view(), distances.data(),
                            labels.data());
         } else {
             search_index(engine, norm_table, asked.view(), distances.data(),
@@ -75,6 +75,28 @@ struct Search {
         common.report["queries"] = asked.rows;
         common.report["k"] = answer.k;
         common.finish();
+    }
+
+    // Nothing where the index has its own.
+    std::optional<NormTable> open_table() {
+        const bool is_fitted = !index.empty() && is_index_file(index);
+        require(!is_fitted || table.empty(), index,
+                ": is a QBNorm index and has a table of its own; leave out "
+                "--table");
+        if (is_fitted) return std::nullopt;
+        require(!table.empty(), index,
+                ": is no QBNorm index and needs a --table; or make it one with "
+                "qbnorm attach");
+        NormTable opened =
+            common.timed("open", [&] { return read_table(table); });
+        check_metric(table, opened.metric);
+        return opened;
+    }
+
+    void check_metric(const std::string& file, Metric fitted) const {
+        require(fitted == metric_from_name(vectors.metric), file,
+                ": was fitted with metric ", name_of(fitted),
+                "; give --metric ", name_of(fitted));
     }
 
     void search_gallery(const Engine& engine, const NormTable& norm_table,
@@ -98,20 +120,33 @@ struct Search {
     }
 
     void search_index(const std::shared_ptr<const Engine>& engine,
-                      const NormTable& norm_table, const MatrixView& asked,
-                      float* distances, idx_t* labels) {
-        const auto base = common.timed(
-            "load", [&] { return read_faiss(index, index_parameters); });
-        require_same_d(queries, asked.d, index, static_cast<int>(base->d));
-        naming(table + ", " + index, [&] {
-            IndexQBNorm wrapped(base.get(), engine);
-            wrapped.k_factor = k_factor;
-            wrapped.set_table(norm_table);
-            search_wrapped(wrapped, asked, distances, labels);
-        });
+                      const std::optional<NormTable>& norm_table,
+                      const MatrixView& asked, float* distances,
+                      idx_t* labels) {
+        const auto loaded =
+            common.timed("load", [&] { return read_index(index, engine); });
+        require_same_d(queries, asked.d, index, static_cast<int>(loaded->d));
+        if (norm_table) {
+            set_parameters(*loaded, index_parameters, index);
+            naming(table + ", " + index, [&] {
+                IndexQBNorm wrapped(loaded.get(), engine);
+                if (k_factor) wrapped.k_factor = *k_factor;
+                wrapped.set_table(*norm_table);
+                search_wrapped(wrapped, asked, distances, labels);
+            });
+            return;
+        }
+        IndexQBNorm& fitted = *qbnorm_in(*loaded);
+        check_metric(index, fitted.metric_type == faiss::METRIC_L2
+                                ? Metric::l2
+                                : Metric::inner_product);
+        set_parameters(*fitted.base_index, index_parameters, index);
+        if (k_factor) fitted.k_factor = *k_factor;
+        naming(index,
+               [&] { search_wrapped(*loaded, asked, distances, labels); });
     }
 
-    void search_wrapped(const IndexQBNorm& wrapped, const MatrixView& asked,
+    void search_wrapped(const faiss::Index& wrapped, const MatrixView& asked,
                         float* distances, idx_t* labels) {
         common.timed("search", [&] {
             const auto progress = progress_bar("search", asked.rows);

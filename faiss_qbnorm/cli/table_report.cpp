@@ -1,8 +1,37 @@
 #include "faiss_qbnorm/cli/table_report.h"
 
+#include <algorithm>
+#include <cctype>
 #include <sstream>
 
 namespace faiss_qbnorm::cli {
+
+namespace {
+
+// How FAISS's own file of the base begins.
+std::string fourcc_of(const IndexFile& file) {
+    std::string result;
+    for (const std::byte byte :
+         file.base.first(std::min<size_t>(file.base.size(), 4))) {
+        const int letter = std::to_integer<int>(byte);
+        result += std::isalnum(letter) ? static_cast<char>(letter) : '?';
+    }
+    return result;
+}
+
+std::string name_of(IdMap map) {
+    switch (map) {
+        case IdMap::none:
+            return "none";
+        case IdMap::one_way:
+            return "IDMap";
+        case IdMap::two_way:
+            return "IDMap2";
+    }
+    return "";
+}
+
+}  // namespace
 
 std::string describe(const NormTable& table) {
     std::ostringstream text;
@@ -36,6 +65,21 @@ std::string describe(const NormTable& table) {
     return text.str();
 }
 
+std::string describe(const IndexFile& file) {
+    const IndexInfo& info = file.info;
+    std::ostringstream text;
+    text << "QBNorm index over an index of FAISS (" << fourcc_of(file)
+         << "), d = " << info.d << ", metric " << name_of(info.metric) << ", "
+         << info.ntotal << " vectors";
+    if (info.id_map != IdMap::none) text << ", in " << name_of(info.id_map);
+    text << "; method " << name_of(info.normalization.method) << "; "
+         << (file.bank.rows > 0
+                 ? "querybank of " + std::to_string(file.bank.rows)
+                 : "no querybank")
+         << "; " << (file.table ? describe(*file.table) : "no table");
+    return text.str();
+}
+
 void describe(const NormTable& table, nlohmann::ordered_json& report) {
     report["gallery_size"] = table.gallery_size;
     report["rows"] = {table.begin, table.end};
@@ -53,6 +97,19 @@ void describe(const NormTable& table, nlohmann::ordered_json& report) {
              {"activation_set", column.activation.count()},
              {"list_length", column.lists.length}});
     }
+}
+
+void describe(const IndexFile& file, nlohmann::ordered_json& report) {
+    report["base"] = fourcc_of(file);
+    report["d"] = file.info.d;
+    report["metric"] = name_of(file.info.metric);
+    report["ntotal"] = file.info.ntotal;
+    report["id_map"] = name_of(file.info.id_map);
+    report["method"] = name_of(file.info.normalization.method);
+    report["k_factor"] = file.info.k_factor;
+    report["min_candidates"] = file.info.min_candidates;
+    report["querybank"] = file.bank.rows;
+    if (file.table) describe(*file.table, report["table"]);
 }
 
 }  // namespace faiss_qbnorm::cli

@@ -37,9 +37,7 @@ CpuBank::CpuBank(Metric metric, const MatrixView& bank)
       max_norm(rows.max_norm(0, bank.rows)) {}
 
 CpuTable::CpuTable(const NormTable& table, Bank bank)
-    : column(column_of(table, bank)),
-      begin(table.begin),
-      end(table.end) {
+    : column(column_of(table, bank)), begin(table.begin), end(table.end) {
     check(table);
     largest_offset = faiss_qbnorm::largest_offset(column);
 }
@@ -105,8 +103,8 @@ class EngineCpu : public Engine {
         return std::make_unique<CpuGallery>(metric, block);
     }
 
-    std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table, Bank bank) const override {
+    std::unique_ptr<BoundTable> bind_table(const NormTable& table,
+                                           Bank bank) const override {
         return std::make_unique<CpuTable>(table, bank);
     }
 

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "faiss_qbnorm/core/error.h"
 
@@ -39,8 +40,17 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::string& path) {
     return file;
 }
 
+std::shared_ptr<const MappedFile> MappedFile::part(
+    std::shared_ptr<const MappedFile> whole, size_t offset, size_t size) {
+    std::shared_ptr<MappedFile> file(new MappedFile);
+    file->path_ = whole->path();
+    file->bytes_ = whole->bytes().subspan(offset, size);
+    file->whole_ = std::move(whole);
+    return file;
+}
+
 MappedFile::~MappedFile() {
-    if (bytes_.empty()) return;
+    if (bytes_.empty() || whole_) return;
     munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 

@@ -14,6 +14,11 @@ class MappedFile {
     /// regular file.
     static std::shared_ptr<const MappedFile> open(const std::string& path);
 
+    /// Bytes of a file as if they were one, which keeps the whole mapped. They
+    /// must lie inside it.
+    static std::shared_ptr<const MappedFile> part(
+        std::shared_ptr<const MappedFile> whole, size_t offset, size_t size);
+
     MappedFile(const MappedFile&) = delete;
     MappedFile& operator=(const MappedFile&) = delete;
     ~MappedFile();
@@ -26,6 +31,7 @@ class MappedFile {
 
     std::string path_;
     std::span<const std::byte> bytes_;
+    std::shared_ptr<const MappedFile> whole_;  // of a part
 };
 
 }  // namespace faiss_qbnorm

@@ -53,6 +53,17 @@ void OutputFile::write(const void* data, size_t bytes) {
     }
 }
 
+void OutputFile::rewrite(size_t offset, std::span<const std::byte> data) {
+    while (!data.empty()) {
+        const ssize_t written = pwrite(descriptor_, data.data(), data.size(),
+                                       static_cast<off_t>(offset));
+        if (written < 0 && errno == EINTR) continue;
+        if (written < 0) fail_with_errno("cannot write");
+        offset += written;
+        data = data.subspan(written);
+    }
+}
+
 void OutputFile::sync() {
     if (fsync(descriptor_) != 0) fail_with_errno("cannot write");
 }

@@ -1,9 +1,14 @@
 #pragma once
 
+#include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 
 namespace faiss_qbnorm {
+
+/// Where bytes go, in order.
+using Sink = std::function<void(std::span<const std::byte>)>;
 
 /// A file that appears under its name only when it is complete: written to a
 /// temporary file in the same folder, synced and renamed by commit(). Without
@@ -22,6 +27,9 @@ class OutputFile {
     void write(std::span<const T> values) {
         write(values.data(), values.size_bytes());
     }
+
+    /// Replaces bytes that were written, from `offset` of the file on.
+    void rewrite(size_t offset, std::span<const std::byte> data);
 
     /// Brings what was written to the disk; commit() does so too.
     void sync();

@@ -9,8 +9,6 @@
 #include <cstring>
 
 #include "faiss_qbnorm/core/error.h"
-#include "faiss_qbnorm/io/mapped_file.h"
-#include "faiss_qbnorm/io/output_file.h"
 
 namespace faiss_qbnorm {
 
@@ -337,35 +335,51 @@ void verify_content(const std::string& path, const NormTable& table,
             path, ": the activation set is longer than the table");
 }
 
-}  // namespace
-
-void write_table(const NormTable& table, const std::string& path) {
+void check_writable(const NormTable& table, const std::string& where) {
     require(!table.columns.empty() && table.columns.size() <= most_columns,
-            path, ": a table of ", table.columns.size(),
+            where, "a table of ", table.columns.size(),
             " columns cannot be written; it must have 1 to ", most_columns);
     check(table);
+}
+
+}  // namespace
+
+void write_table(const NormTable& table, const Sink& sink) {
+    check_writable(table, "");
     const std::vector<Content> contents = contents_of(table);
     const Head head = head_of(table, contents);
-    OutputFile out(path);
     const std::vector<char> first = head.bytes();
-    out.write(first.data(), first.size());
+    sink(std::as_bytes(std::span(first)));
     size_t written = first.size();
     for (size_t i = 0; i < contents.size(); i++) {
         const std::vector<char> gap(head.sections[i].offset - written, 0);
-        out.write(gap.data(), gap.size());
-        out.write(contents[i].bytes.data(), contents[i].bytes.size());
+        sink(std::as_bytes(std::span(gap)));
+        sink(contents[i].bytes);
         written = head.sections[i].offset + contents[i].bytes.size();
     }
+}
+
+void write_table(const NormTable& table, const std::string& path) {
+    check_writable(table, path + ": ");
+    OutputFile out(path);
+    write_table(table, [&](Bytes bytes) { out.write(bytes); });
     out.commit();
 }
 
 NormTable read_table(const std::string& path) {
-    const auto file = MappedFile::open(path);
+    return read_table(MappedFile::open(path));
+}
+
+NormTable read_table(const std::shared_ptr<const MappedFile>& file) {
     return table_of(file, read_head(*file));
 }
 
 void verify_table(const std::string& path) {
-    const auto file = MappedFile::open(path);
+    verify_table(MappedFile::open(path));
+}
+
+void verify_table(const std::shared_ptr<const MappedFile>& file) {
+    const std::string& path = file->path();
     const Head head = read_head(*file);
     const NormTable table = table_of(file, head);
     for (const SectionInfo& section : head.sections) {

@@ -1,8 +1,11 @@
 #pragma once
 
+#include <memory>
 #include <string>
 
 #include "faiss_qbnorm/core/norm_table.h"
+#include "faiss_qbnorm/io/mapped_file.h"
+#include "faiss_qbnorm/io/output_file.h"
 
 namespace faiss_qbnorm {
 
@@ -22,13 +25,17 @@ namespace faiss_qbnorm {
 
 /// Writes the file whole or not at all.
 void write_table(const NormTable& table, const std::string& path);
+/// Its bytes, as a part of another file.
+void write_table(const NormTable& table, const Sink& sink);
 
 /// Maps the file: offsets and bits are read when they are used. Verifies the
 /// header and every size, not the sections. Throws an Error naming the file.
 NormTable read_table(const std::string& path);
+NormTable read_table(const std::shared_ptr<const MappedFile>& file);
 
 /// Reads every section and throws where its checksum or its content is wrong.
 void verify_table(const std::string& path);
+void verify_table(const std::shared_ptr<const MappedFile>& file);
 
 /// Whether the file begins as a .qbn file does. Throws where it cannot be read.
 bool is_table(const std::string& path);

@@ -2,39 +2,17 @@
 // and after each step.
 
 #include <gtest/gtest.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
-#include <csignal>
 #include <memory>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/output_file.h"
+#include "tests/full_disk.h"
 #include "tests/temporary_folder.h"
 
 namespace faiss_qbnorm {
 namespace {
-
-// While it lives no file of this process can grow past `bytes`: a full disk.
-class FullDisk {
-  public:
-    explicit FullDisk(rlim_t bytes) {
-        old_handler_ = std::signal(SIGXFSZ, SIG_IGN);
-        EXPECT_EQ(getrlimit(RLIMIT_FSIZE, &old_), 0);
-        const rlimit limit{bytes, old_.rlim_max};
-        EXPECT_EQ(setrlimit(RLIMIT_FSIZE, &limit), 0);
-    }
-    FullDisk(const FullDisk&) = delete;
-    FullDisk& operator=(const FullDisk&) = delete;
-    ~FullDisk() {
-        setrlimit(RLIMIT_FSIZE, &old_);
-        std::signal(SIGXFSZ, old_handler_);
-    }
-
-  private:
-    rlimit old_{};
-    void (*old_handler_)(int) = nullptr;
-};
 
 void write(OutputFile& out, const std::string& text) {
     out.write(text.data(), text.size());
@@ -77,6 +55,17 @@ TEST(OutputFile, MayBeEmpty) {
     OutputFile(folder / "a").commit();
     EXPECT_TRUE(std::filesystem::exists(folder / "a"));
     EXPECT_EQ(read_file(folder / "a"), "");
+}
+
+TEST(OutputFile, RewritesWhatWasWritten) {
+    const TemporaryFolder folder;
+    OutputFile out(folder / "a");
+    write(out, "to be filled in: ...");
+    out.rewrite(17, std::as_bytes(std::span("new", 3)));
+    write(out, " the end");
+    out.rewrite(0, {});
+    out.commit();
+    EXPECT_EQ(read_file(folder / "a"), "to be filled in: new the end");
 }
 
 TEST(OutputFile, LeavesNothingWithoutCommit) {

@@ -1,0 +1,94 @@
+#include "faiss_qbnorm/attach.h"
+
+#include <cstdio>
+#include <optional>
+
+#include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/cli/faiss_file.h"
+#include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/index_io.h"
+#include "faiss_qbnorm/io/vector_file.h"
+
+namespace faiss_qbnorm::cli {
+
+namespace {
+
+struct Attach {
+    Common common;
+    std::string index;
+    std::string querybank;
+    std::string gallery;
+    std::string method;
+    Normalization normalization;
+    bool normalize = false;
+    std::string output;
+
+    explicit Attach(CLI::App& command) : common(command) {
+        command.add_option("--index", index, "FAISS index file")->required();
+        command.add_option("--querybank", querybank, "Past queries")
+            ->required();
+        command.add_option("--method", method, "is or dis")
+            ->check(CLI::IsMember({"is", "dis"}))
+            ->required();
+        add_fit_options(command, normalization);
+        command.add_option("--gallery", gallery,
+                           "The indexed vectors, in the order of their labels "
+                           "(in an ID map, of adding), where the index stores "
+                           "them approximately or cannot give them back");
+        command.add_flag("--normalize", normalize,
+                         "Divide each vector of the querybank and of --gallery "
+                         "by its norm on reading");
+        command
+            .add_option("-o,--output", output,
+                        "QBNorm index file to write, for search --index")
+            ->required();
+    }
+
+    void run() {
+        const std::shared_ptr<const Engine> engine = common.start();
+        require_writable(output, {index, querybank, gallery});
+        require(!is_index_file(index), index,
+                ": is a QBNorm index already; give the FAISS index that it "
+                "was made of");
+        normalization.method = method_from_name(method);
+        const Matrix bank = common.timed(
+            "read", [&] { return VectorFile(querybank, normalize).read(); });
+        auto loaded =
+            common.timed("load", [&] { return read_index(index, engine); });
+        require_same_d(querybank, bank.d, index, static_cast<int>(loaded->d));
+        const std::optional<Matrix> originals = read_originals(*loaded);
+        const auto attached = common.timed("fit", [&] {
+            return naming(index + ", " + querybank, [&] {
+                return attach(std::move(loaded), normalization, bank.rows,
+                              bank.data.data(),
+                              originals ? originals->data.data() : nullptr,
+                              engine);
+            });
+        });
+        common.timed("write", [&] {
+            write_index_qbnorm(attached.get(), output.c_str());
+        });
+        const IndexFile written = read_index_file(output, Verify::small);
+        describe(written, common.report);
+        std::printf("%s: %s\n", output.c_str(), describe(written).c_str());
+        common.finish();
+    }
+
+    std::optional<Matrix> read_originals(const faiss::Index& loaded) {
+        if (gallery.empty()) return std::nullopt;
+        const VectorFile items(gallery, normalize);
+        require_same_d(gallery, items.d(), index, static_cast<int>(loaded.d));
+        require(items.size() == loaded.ntotal, gallery, ": has ", items.size(),
+                " rows but ", index, " has ", loaded.ntotal, " vectors");
+        return items.read();
+    }
+};
+
+}  // namespace
+
+void add_attach(CLI::App& app) {
+    add_command<Attach>(app, "attach",
+                        "Normalise the index in a FAISS file with a querybank");
+}
+
+}  // namespace faiss_qbnorm::cli
