@@ -7,7 +7,9 @@
 #include <limits>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/base_params.h"
+#include "faiss_qbnorm/faiss/range_flat.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 
 namespace faiss_qbnorm {
@@ -30,79 +32,88 @@ std::vector<bool> gates_of(const faiss::Index& base, const SearchPlan& plan,
     return gates;
 }
 
-/// A raw radius that lets every item pass whose normalised distance is beyond
-/// `radius`, whatever was rounded on the way.
-float raw_radius(const SearchPlan& plan, float radius) {
-    const double least = plan.least_offset;
-    const double slack = (std::fabs(radius) + std::fabs(least)) * 0x1p-22;
-    const double raw = plan.metric == Metric::l2 ? radius - least + slack
-                                                 : radius + least - slack;
+float sign_of(Metric metric) {
+    return metric == Metric::l2 ? -1.0F : 1.0F;
+}
+
+/// A raw radius that lets every item pass whose normalised score is above
+/// `least`, whatever was rounded on the way.
+float raw_radius(const SearchPlan& plan, float least) {
+    if (!std::isfinite(least)) return sign_of(plan.metric) * least;
+    const double slack =
+        (std::fabs(least) + std::fabs(plan.least_offset)) * 0x1p-22;
+    const double raw = double{least} + plan.least_offset - slack;
     constexpr double largest = std::numeric_limits<float>::max();
-    if (std::fabs(raw) > largest) {
-        return std::copysign(std::numeric_limits<float>::infinity(),
-                             static_cast<float>(raw > 0 ? 1 : -1));
-    }
-    return static_cast<float>(raw);
+    const double score = std::fabs(raw) > largest
+                             ? raw * std::numeric_limits<double>::infinity()
+                             : raw;
+    return sign_of(plan.metric) * static_cast<float>(score);
 }
 
-struct Hit {
-    float distance;
-    idx_t label;
+using Hits = std::vector<std::vector<RangeHit>>;
+
+/// What a search by the base's own distances is made with.
+struct Asked {
+    const faiss::Index& index;
+    const SearchPlan& plan;
+    const MatrixView& queries;
+    const faiss::SearchParameters* params;
 };
 
-/// Some of the queries, and what the base finds for them.
-struct Group {
+void range_search(const Asked& asked, const MatrixView& queries, float radius,
+                  faiss::RangeSearchResult& found) {
+    try {
+        asked.index.range_search(queries.rows, queries.data, radius, &found,
+                                 asked.params);
+    } catch (const faiss::FaissException& problem) {
+        fail(
+            "the base index's range_search failed; where it has none, search "
+            "with a large k instead. FAISS says: ",
+            problem.what());
+    }
+}
+
+/// Searches for the queries whose gate is `open`, and returns how many items
+/// the base brought.
+idx_t search_group(const Asked& asked, const std::vector<bool>& gates,
+                   bool open, float least, Hits& hits) {
     std::vector<idx_t> members;
-    std::vector<float> queries;
-
-    void search(const faiss::Index& index, float radius,
-                const faiss::SearchParameters* params,
-                faiss::RangeSearchResult& found) const {
-        try {
-            index.range_search(static_cast<idx_t>(members.size()),
-                               queries.data(), radius, &found, params);
-        } catch (const faiss::FaissException& problem) {
-            fail(
-                "the base index's range_search failed; where it has none, "
-                "search with a large k instead. FAISS says: ",
-                problem.what());
-        }
+    std::vector<float> rows;
+    for (idx_t i = 0; i < asked.queries.rows; i++) {
+        if (gates[i] != open) continue;
+        members.push_back(i);
+        rows.insert(rows.end(), asked.queries.row(i), asked.queries.row(i + 1));
     }
-};
-
-bool is_beyond(Metric metric, float distance, float radius) {
-    return metric == Metric::l2 ? distance < radius : distance > radius;
-}
-
-void collect(const Group& group, const faiss::RangeSearchResult& found,
-             const SearchPlan& plan, bool open, float radius,
-             std::vector<std::vector<Hit>>& hits) {
-    const float sign = plan.metric == Metric::l2 ? -1.0F : 1.0F;
+    const auto n = static_cast<idx_t>(members.size());
+    if (n == 0) return 0;
+    const SearchPlan& plan = asked.plan;
+    const float sign = sign_of(plan.metric);
+    faiss::RangeSearchResult found(n);
+    range_search(asked, {rows.data(), n, asked.queries.d},
+                 open ? raw_radius(plan, least) : sign * least, found);
     const auto items = static_cast<idx_t>(plan.column.offsets.size());
-    for (size_t i = 0; i < group.members.size(); i++) {
-        auto& row = hits[group.members[i]];
+    for (idx_t i = 0; i < n; i++) {
         for (size_t j = found.lims[i]; j < found.lims[i + 1]; j++) {
-            Hit hit{found.distances[j], found.labels[j]};
-            require(hit.label >= 0 && hit.label < items,
-                    "the base index holds label ", hit.label,
-                    " but the table covers ", items, " items");
-            if (open) hit.distance -= sign * plan.column.offsets[hit.label];
-            if (is_beyond(plan.metric, hit.distance, radius)) {
-                row.push_back(hit);
-            }
+            const idx_t label = found.labels[j];
+            require(label >= 0 && label < items, "the base index holds label ",
+                    label, " but the table covers ", items, " items");
+            float score = sign * found.distances[j];
+            if (open) score -= plan.column.offsets[label];
+            if (score > least) hits[members[i]].push_back({score, label});
         }
     }
+    return static_cast<idx_t>(found.lims[n]);
 }
 
-void write(const std::vector<std::vector<Hit>>& hits,
-           faiss::RangeSearchResult* result) {
+void write(const Hits& hits, Metric metric, faiss::RangeSearchResult* result) {
     // Counts, of which the allocation makes limits.
     for (size_t i = 0; i < hits.size(); i++) result->lims[i] = hits[i].size();
     result->do_allocation();
     size_t slot = 0;
     for (const auto& row : hits) {
-        for (const Hit& hit : row) {
-            result->distances[slot] = hit.distance;
+        for (const RangeHit& hit : row) {
+            result->distances[slot] =
+                metric == Metric::l2 ? 0 - hit.score : hit.score;
             result->labels[slot++] = hit.label;
         }
     }
@@ -121,31 +132,24 @@ QBNormSearchStats range_search_base(const faiss::Index& base,
     require(!std::isnan(radius), "the radius is NaN");
     const std::vector<bool> gates = gates_of(base, plan, queries, params);
     const Transformed there(base, queries);
-    const MatrixView& vectors = there.view();
-    std::vector<std::vector<Hit>> hits(queries.rows);
-    idx_t candidates = 0;
-    for (const bool open : {false, true}) {
-        Group group;
-        for (idx_t i = 0; i < queries.rows; i++) {
-            if (gates[i] != open) continue;
-            group.members.push_back(i);
-            group.queries.insert(group.queries.end(), vectors.row(i),
-                                 vectors.row(i + 1));
-        }
-        if (group.members.empty()) continue;
-        faiss::RangeSearchResult found(
-            static_cast<idx_t>(group.members.size()));
-        group.search(innermost(base), open ? raw_radius(plan, radius) : radius,
-                     innermost_params(base, params), found);
-        collect(group, found, plan, open, radius, hits);
-        candidates += static_cast<idx_t>(found.lims[found.nq]);
-    }
-    write(hits, result);
+    const Asked asked{innermost(base), plan, there.view(),
+                      innermost_params(base, params)};
+    const float least = sign_of(plan.metric) * radius;
     QBNormSearchStats stats;
     stats.queries = queries.rows;
     stats.open_gates = std::count(gates.begin(), gates.end(), true);
-    stats.candidates = candidates;
-    stats.certified = returns_exact_top_k(innermost(base)) ? queries.rows : 0;
+    Hits hits(queries.rows);
+    if (const auto flat = flat_vectors(asked.index)) {
+        hits = range_search_flat(*flat, plan, asked.queries, gates, least,
+                                 asked.params ? asked.params->sel : nullptr);
+        stats.candidates = queries.rows * flat->rows;
+    } else {
+        for (const bool open : {false, true}) {
+            stats.candidates += search_group(asked, gates, open, least, hits);
+        }
+    }
+    stats.certified = returns_exact_top_k(asked.index) ? queries.rows : 0;
+    write(hits, plan.metric, result);
     return stats;
 }
 

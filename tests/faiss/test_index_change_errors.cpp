@@ -163,7 +163,8 @@ TEST(ChangeErrors, OtherBasesAreRefused) {
 }
 
 // FAISS 1.7.3 throws there among its threads, which ends the process.
-TEST(ChangeErrors, FastScanListsAreRefused) {
+TEST(ChangeErrors, FastScanListsAreRefusedWhereFaissCannot) {
+    if (QBNORM_FAISS_VERSION >= 10900) GTEST_SKIP() << "this FAISS can";
     for (const char* factory : {"IVF4,PQ4x4fs", "RR12,IVF4,PQ4x4fs"}) {
         const auto base = empty_base(factory, Metric::inner_product, gallery);
         base->add(200, gallery.data.data());

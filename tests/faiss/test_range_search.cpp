@@ -1,6 +1,7 @@
 // Oracle: the paper in float64 (oracle.h) over what the base can reach (asked
 // of FAISS itself where lists are probed or items selected).
 
+#include <faiss/IndexFlat.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/FaissException.h>
@@ -332,15 +333,59 @@ TEST_P(RangeSearch, RefusesWhatItCannotDo) {
     side.base->add(1, queries);
     EXPECT_REFUSED(Range(side.index, 1), "base_index has 301 vectors");
 
-    // These have none in FAISS 1.7.3.
-    for (const char* factory : {"HNSW8,Flat", "SQ8", "RR16,PQ4x4np"}) {
-        const auto base = bases::make(factory, metric, vectors.gallery);
+    // As many of FAISS's indexes have none.
+    struct WithoutRange : faiss::IndexFlat {
+        using IndexFlat::IndexFlat;
+        void range_search(idx_t n, const float* x, float radius,
+                          faiss::RangeSearchResult* result,
+                          const faiss::SearchParameters*) const override {
+            Index::range_search(n, x, radius, result);
+        }
+    };
+    WithoutRange base(d, bases::faiss_metric(metric));
+    base.add(items, vectors.gallery.data.data());
+    IndexQBNorm index(&base);
+    EXPECT_REFUSED(Range(index, 1), "no fitted querybank");
+    index.set_querybank(vectors.bank.rows, vectors.bank.data.data());
+    for (const Method method : {Method::is, Method::dis}) {
+        index.normalization.method = method;
+        EXPECT_REFUSED(Range(index, 1), "range_search failed");
+    }
+}
+
+// Where FAISS's own products lose digits; search and range_search of a flat
+// base score alike, to the bit.
+TEST(RangeSearchFlat, IsExactFarFromTheOrigin) {
+    const auto shifted = [](Matrix matrix) {
+        for (float& x : matrix.data) x += 30;
+        return matrix;
+    };
+    const Matrix gallery = shifted(vectors.gallery);
+    const Matrix asked = shifted(vectors.queries);
+    const Matrix bank = shifted(vectors.bank);
+    for (const char* factory : {"Flat", "RR16,Flat"}) {
+        const auto base = bases::make(factory, Metric::l2, gallery);
         IndexQBNorm index(base.get());
-        EXPECT_REFUSED(Range(index, 1), "no fitted querybank");
-        index.set_querybank(vectors.bank.rows, vectors.bank.data.data());
-        for (const Method method : {Method::is, Method::dis}) {
-            index.normalization.method = method;
-            EXPECT_REFUSED(Range(index, 1), "range_search failed");
+        index.set_querybank(bank.rows, bank.data.data());
+        std::vector<float> distances(nq * items);
+        std::vector<idx_t> labels(nq * items);
+        index.search(nq, asked.data.data(), items, distances.data(),
+                     labels.data());
+        const float radius = distances[items / 2];
+        faiss::RangeSearchResult result(nq);
+        index.range_search(nq, asked.data.data(), radius, &result);
+        for (idx_t i = 0; i < nq; i++) {
+            std::map<idx_t, float> expected;
+            for (idx_t j = i * items; j < (i + 1) * items; j++) {
+                if (distances[j] < radius) {
+                    expected.emplace(labels[j], distances[j]);
+                }
+            }
+            std::map<idx_t, float> found;
+            for (size_t j = result.lims[i]; j < result.lims[i + 1]; j++) {
+                found.emplace(result.labels[j], result.distances[j]);
+            }
+            EXPECT_EQ(found, expected) << factory << " query " << i;
         }
     }
 }
