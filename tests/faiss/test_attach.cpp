@@ -337,8 +337,7 @@ TEST(Attach, RefusesLabelsThatItCannotRenumber) {
     faiss::IndexIVF& ivf = ivf_of(*on_disk);
     auto* lists = new faiss::OnDiskInvertedLists(8, ivf.code_size,
                                                  (folder / "lists").c_str());
-    const faiss::InvertedLists* in_memory = ivf.invlists;
-    lists->merge_from(&in_memory, 1);
+    lists->merge_from_1(ivf.invlists);
     ivf.replace_invlists(lists, true);
     EXPECT_REFUSED(attached(std::move(on_disk)), "in inverted lists that");
 

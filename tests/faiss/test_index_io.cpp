@@ -342,6 +342,22 @@ TEST_F(IndexFiles, MmapLeavesTheListsInTheFile) {
     }
 }
 
+#if QBNORM_FAISS_VERSION >= 11100
+TEST_F(IndexFiles, MmapIfcLeavesTheCodesInTheFile) {
+    for (const char* factory : {"Flat", "SQ8", "IVF8,Flat", "HNSW8,Flat"}) {
+        for (const Metric metric : metrics) {
+            const auto index = fitted(factory, metric);
+            write(*index);
+            const Index mapped = read(faiss::IO_FLAG_MMAP_IFC);
+            EXPECT_EQ(answers(*mapped), answers(*index));
+            const auto* flat = dynamic_cast<const faiss::IndexFlatCodes*>(
+                qbnorm_in(*mapped)->base_index);
+            EXPECT_TRUE(!flat || !flat->codes.is_owned);
+        }
+    }
+}
+#endif
+
 TEST_F(IndexFiles, OtherFlagsReachTheBase) {
     write(*fitted("IVF8,PQ4x4", Metric::l2));
     for (const int skip : {0, faiss::IO_FLAG_SKIP_PRECOMPUTE_TABLE}) {
@@ -360,8 +376,7 @@ TEST_F(IndexFiles, ListsInAFileOfTheirOwnAreFound) {
     auto& ivf = dynamic_cast<faiss::IndexIVF&>(*index->base_index);
     auto* on_disk =
         new faiss::OnDiskInvertedLists(8, ivf.code_size, lists.c_str());
-    const faiss::InvertedLists* in_memory = ivf.invlists;
-    on_disk->merge_from(&in_memory, 1);
+    on_disk->merge_from_1(ivf.invlists);
     const Answers expected = answers(*index);
     ivf.replace_invlists(on_disk, true);
     write(*index);
@@ -583,7 +598,7 @@ TEST_F(DamagedIndexFiles, TheBaseMustBeAnIndex) {
     auto& lists = dynamic_cast<faiss::ArrayInvertedLists&>(*ivf.invlists);
     for (const idx_t label : {idx_t{600}, idx_t{-1}, idx_t{1} << 40}) {
         auto& list = *std::find_if(lists.ids.begin(), lists.ids.end(),
-                                   [](const auto& l) { return !l.empty(); });
+                                   [](const auto& l) { return l.size() > 0; });
         const idx_t right = list[0];
         list[0] = label;
         expect_unreadable(forged(info, parts, bytes_of(ivf)), "holds label");
