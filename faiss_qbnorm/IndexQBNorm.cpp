@@ -1,8 +1,6 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
 
 #include <faiss/IndexIVF.h>
-#include <faiss/IndexIVFSpectralHash.h>
-#include <faiss/IndexLSH.h>
 
 #include <algorithm>
 #include <exception>
@@ -12,6 +10,7 @@
 #include "faiss_qbnorm/core/relabel.h"
 #include "faiss_qbnorm/faiss/as_faiss.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
+#include "faiss_qbnorm/faiss/base_scores.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/make_engine.h"
 #include "faiss_qbnorm/search.h"
@@ -35,10 +34,7 @@ Metric metric_of(const faiss::Index& index) {
 void require_normalisable(const faiss::Index& base) {
     metric_of(base);
     const faiss::Index& index = innermost(base);
-    require(!dynamic_cast<const faiss::IndexLSH*>(&index) &&
-                !dynamic_cast<const faiss::IndexIVFSpectralHash*>(&index),
-            "the base index returns Hamming distances, which cannot be "
-            "normalised");
+    require_scores(index, nullptr);
     require(!dynamic_cast<const IndexQBNorm*>(&index),
             "the base index is an IndexQBNorm already");
 }
@@ -192,7 +188,7 @@ void IndexQBNorm::check_covers_base(const NormTable& given) const {
     check_table_fits(given, base_index->ntotal,
                      given.d == inner_d ? inner_d : static_cast<int>(d),
                      metric_of(*base_index));
-    const idx_t labels = label_range(inner);
+    const idx_t labels = label_range(inner, given.gallery_size);
     require(labels <= given.gallery_size, "the base index holds label ",
             labels - 1, " but the table covers labels 0 to ",
             given.gallery_size - 1);
@@ -208,13 +204,12 @@ void IndexQBNorm::check_suits_base(const NormTable& given) const {
     const int inner_d = static_cast<int>(inner.d);
     const int outer_d = static_cast<int>(d);
     const Metric metric = metric_of(*base_index);
-    const BaseGallery stored(inner);
+    const BaseGallery stored(inner, given.gallery_size);
     if (given.d == inner_d && given.fingerprint == 0) return;
     if (given.d == inner_d && is_lossless(inner)) {
         std::uint64_t seen = 0;
-        stored.for_each_block(0, stored.size(), [&](const GalleryBlock& b) {
-            seen += fingerprint(b);
-        });
+        stored.for_each_selected_block(
+            {}, [&](const GalleryBlock& b) { seen += fingerprint(b); });
         if (seen == given.fingerprint) return;
         require(&inner != base_index,
                 "the base index does not hold the vectors that the table was "

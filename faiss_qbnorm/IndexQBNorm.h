@@ -15,17 +15,20 @@
 
 namespace faiss_qbnorm {
 
+class Transformed;
 struct SearchPlan;
 
 /// What one search of an IndexQBNorm asks for. Parameters of any other type go
 /// to the base unchanged. There is no beta: another one needs a fit.
 struct SearchParametersQBNorm : faiss::SearchParameters {
     float k_factor = 0;  ///< 0: the index's own
-    /// The base's own, not owned. An IDSelector may be in here or beside it.
+    /// The base's own, not owned. An IDSelector may be in here or beside it;
+    /// inside an ID map, which translates the latter only, beside it.
     faiss::SearchParameters* base_index_params = nullptr;
     std::optional<Method> method;  ///< the index's own where not given
     Bank bank = Bank::querybank;   ///< the table's column to normalise with
-    /// Where given, the call writes here how its queries were answered.
+    /// Where given, the call writes here how its queries were answered. Each
+    /// call needs its own, so do not hand one through stock shards.
     QBNormSearchStats* stats = nullptr;
 };
 
@@ -152,12 +155,20 @@ struct IndexQBNorm : faiss::Index {
                       const idx_t* xids) override;
 #endif
 #if QBNORM_FAISS_VERSION >= 11300
+#define QBNORM_EX(call) call##_ex
+#elif QBNORM_FAISS_VERSION >= 11200
+#define QBNORM_EX(call) call##Ex
+#endif
+#ifdef QBNORM_EX
     // Once a bank or a table is set, for float32 only.
-    void train_ex(idx_t n, const void* x, faiss::NumericType type) override;
-    void add_ex(idx_t n, const void* x, faiss::NumericType type) override;
-    void add_with_ids_ex(idx_t n, const void* x, faiss::NumericType type,
-                         const idx_t* xids) override;
-    void search_ex(
+    void QBNORM_EX(train)(idx_t n, const void* x,
+                          faiss::NumericType type) override;
+    void QBNORM_EX(add)(idx_t n, const void* x,
+                        faiss::NumericType type) override;
+    void QBNORM_EX(add_with_ids)(idx_t n, const void* x,
+                                 faiss::NumericType type,
+                                 const idx_t* xids) override;
+    void QBNORM_EX(search)(
         idx_t n, const void* x, faiss::NumericType type, idx_t k,
         float* distances, idx_t* labels,
         const faiss::SearchParameters* params = nullptr) const override;
@@ -168,7 +179,7 @@ struct IndexQBNorm : faiss::Index {
                        const idx_t* base_labels, idx_t k, float* distances,
                        idx_t* labels) const override;
 #endif
-#if QBNORM_FAISS_VERSION >= 11401
+#if QBNORM_FAISS_HAS_SEARCH1
     /// Refused while a method other than none is set.
     void search1(const float* x, faiss::ResultHandler& handler,
                  faiss::SearchParameters* params = nullptr) const override;
@@ -207,7 +218,7 @@ struct IndexQBNorm : faiss::Index {
     void check_made_column(const MatrixView& bank,
                            const BankColumn& column) const;
 
-    // Searching (IndexQBNorm.cpp).
+    // Searching (IndexQBNorm_search.cpp).
     Call call_of(const faiss::SearchParameters* params) const;
     void check_searchable(const Call& call) const;
     SearchPlan plan_of(const Call& call) const;
@@ -220,9 +231,10 @@ struct IndexQBNorm : faiss::Index {
     void fit_after_training();
     void check_changeable() const;
     void add_to_base(idx_t n, const float* x);
-    Fitted empty() const;
+    Transformed as_fitted(const MatrixView& vectors) const;
     NormTable table_without(const Removal& removal) const;
-    void search_again(NormTable& left, const Removal& removal) const;
+    void search_again(const NormTable& left, BankColumn& column,
+                      const Removal& removal) const;
     NormTable table_joined(const IndexQBNorm& other, idx_t begin) const;
     bool knows_fingerprint() const;
 

@@ -33,6 +33,9 @@ void IndexQBNorm::check_changeable() const {
     require(!bank_.empty(),
             "this index took a table without its querybank, so it cannot be "
             "changed; call set_querybank, or set_table with the bank");
+    require(table()->columns.size() == 1,
+            "this index's table has columns of other banks too, which are not "
+            "here to follow a change; call set_querybank");
     require(table()->items() == base_index->ntotal,
             "base_index was changed from outside; call set_querybank");
 }
@@ -59,8 +62,8 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         check_changeable();
         const idx_t begin = table()->gallery_size;
         check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
-        const Transformed there(*base_index, view(n, x));
-        const Transformed bank_there(*base_index, querybank());
+        const Transformed there = as_fitted(view(n, x));
+        const Transformed bank_there = as_fitted(querybank());
         FitOptions options =
             options_for(column_of(*table(), Bank::querybank).normalization);
         options.begin = begin;
@@ -74,6 +77,15 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         add_to_base(n, x);
         install(std::move(fitted));
     });
+}
+
+// A table may have been fitted on the originals, before transforms that
+// preserve scores.
+Transformed IndexQBNorm::as_fitted(const MatrixView& vectors) const {
+    const std::uint64_t fitted_with =
+        column_of(*table(), Bank::querybank).bank_fingerprint;
+    const bool on_originals = fingerprint({querybank()}) == fitted_with;
+    return {on_originals ? innermost(*base_index) : *base_index, vectors};
 }
 
 // After holes the base itself would give labels out that are taken, and a
@@ -92,19 +104,10 @@ void IndexQBNorm::add_to_base(idx_t n, const float* x) {
     base_index->add_with_ids(n, x, labels.data());
 }
 
-IndexQBNorm::Fitted IndexQBNorm::empty() const {
-    const Transformed bank_there(*base_index, querybank());
-    const MatrixView none{nullptr, 0, bank_there.view().d};
-    FitOptions options =
-        options_for(column_of(*table(), Bank::querybank).normalization);
-    options.list_length = list_length(*table());
-    return bind(fit(*engine_, MemoryGallery(none), bank_there.view(), options));
-}
-
 void IndexQBNorm::reset() {
     as_faiss([&] {
         Fitted fitted;
-        if (table() && !bank_.empty()) fitted = empty();
+        if (table()) fitted = bind(emptied(*table()));
         base_index->reset();
         install(std::move(fitted));
     });
@@ -133,19 +136,21 @@ size_t IndexQBNorm::remove_ids(const faiss::IDSelector& sel) {
 
 NormTable IndexQBNorm::table_without(const Removal& removal) const {
     NormTable left = remove(*table(), removal);
-    search_again(left, removal);
+    for (BankColumn& column : left.columns) {
+        if (column.bank == Bank::querybank) search_again(left, column, removal);
+    }
     decide_activation(left);
     if (knows_fingerprint()) {
-        left.fingerprint = fingerprint_left(
-            table()->fingerprint, BaseGallery(innermost(*base_index)), removal);
+        left.fingerprint =
+            fingerprint_left(table()->fingerprint, *base_index, removal);
     }
     return left;
 }
 
 // The bank queries that lost so many of their best items that the rest does not
 // decide the activation set.
-void IndexQBNorm::search_again(NormTable& left, const Removal& removal) const {
-    BankColumn& column = left.columns.front();
+void IndexQBNorm::search_again(const NormTable& left, BankColumn& column,
+                               const Removal& removal) const {
     const std::vector<idx_t> rows = rows_to_search(left, column);
     if (rows.empty() || bank_.empty()) return;
     std::vector<float> some;
@@ -156,7 +161,7 @@ void IndexQBNorm::search_again(NormTable& left, const Removal& removal) const {
                             view(static_cast<idx_t>(rows.size()), some.data()));
     FitOptions options = options_for(column.normalization);
     options.list_length = column.lists.length;
-    const BaseGallery stored(innermost(*base_index));
+    const BaseGallery stored(innermost(*base_index), table()->gallery_size);
     const NormTable found =
         fit(*engine_, GalleryLeft(stored, removal), there.view(), options);
     replace_rows(column.lists, rows, found.columns.front().lists);
@@ -223,7 +228,7 @@ void IndexQBNorm::merge_from(faiss::Index& other, idx_t add_id) {
                 "an item; give 0 or at most ",
                 most - that->table()->gallery_size);
         Fitted joined = bind(table_joined(*that, begin));
-        Fitted nothing = that->empty();
+        Fitted nothing = that->bind(emptied(*that->table()));
         base_index->merge_from(*that->base_index, ivf ? begin : 0);
         // It is empty, but an IndexPreTransform does not count again.
         that->base_index->reset();
@@ -238,8 +243,8 @@ NormTable IndexQBNorm::table_joined(const IndexQBNorm& that,
         std::max(list_length(*table()), list_length(*that.table()));
     NormTable moved = moved_to(with_longer_lists(*that.table(), length), begin);
     if (that.knows_fingerprint()) {
-        moved.fingerprint =
-            fingerprint_moved(BaseGallery(innermost(*that.base_index)), begin);
+        moved.fingerprint = fingerprint_moved(
+            BaseGallery(*that.base_index, that.table()->gallery_size), begin);
     }
     const NormTable before =
         grown(with_longer_lists(*table(), length), begin, moved.gallery_size);

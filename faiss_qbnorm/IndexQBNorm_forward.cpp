@@ -72,35 +72,38 @@ void IndexQBNorm::add_sa_codes(idx_t n, const std::uint8_t* codes,
 }
 #endif
 
-#if QBNORM_FAISS_VERSION >= 11300
-void IndexQBNorm::train_ex(idx_t n, const void* x, faiss::NumericType type) {
+#ifdef QBNORM_EX
+void IndexQBNorm::QBNORM_EX(train)(idx_t n, const void* x,
+                                   faiss::NumericType type) {
     if (type == faiss::NumericType::Float32) {
         train(n, static_cast<const float*>(x));
         return;
     }
     require_unfitted("training in another type than float32", "convert first");
-    base_index->train_ex(n, x, type);
+    base_index->QBNORM_EX(train)(n, x, type);
     sync_with_base();
 }
 
-void IndexQBNorm::add_ex(idx_t n, const void* x, faiss::NumericType type) {
+void IndexQBNorm::QBNORM_EX(add)(idx_t n, const void* x,
+                                 faiss::NumericType type) {
     if (type == faiss::NumericType::Float32) {
         add(n, static_cast<const float*>(x));
         return;
     }
     require_unfitted("adding in another type than float32", "convert first");
-    base_index->add_ex(n, x, type);
+    base_index->QBNORM_EX(add)(n, x, type);
     sync_with_base();
 }
 
-void IndexQBNorm::add_with_ids_ex(idx_t n, const void* x,
-                                  faiss::NumericType type, const idx_t* xids) {
+void IndexQBNorm::QBNORM_EX(add_with_ids)(idx_t n, const void* x,
+                                          faiss::NumericType type,
+                                          const idx_t* xids) {
     if (type == faiss::NumericType::Float32) {
         add_with_ids(n, static_cast<const float*>(x), xids);
         return;
     }
     require_unfitted("adding in another type than float32", "convert first");
-    base_index->add_with_ids_ex(n, x, type, xids);
+    base_index->QBNORM_EX(add_with_ids)(n, x, type, xids);
     sync_with_base();
 }
 #endif

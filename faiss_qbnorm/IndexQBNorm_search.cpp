@@ -77,7 +77,8 @@ void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
             if (call.stats) *call.stats = {n};
             return;
         }
-        require(k > 0, "k is ", k, " but must be at least 1");
+        require(n >= 0 && k > 0, "n is ", n, " and k is ", k,
+                " but must be at least 0 and 1");
         check_searchable(call);
         check_finite(view(n, x), "queries");
         std::vector<QueryReport> reports(call.stats ? n : 0);
@@ -99,6 +100,8 @@ void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
             if (call.stats) *call.stats = {n};
             return;
         }
+        require(n >= 0 && result != nullptr, "n is ", n,
+                " but must be at least 0, and the result not a null pointer");
         check_searchable(call);
         check_finite(view(n, x), "queries");
         const QBNormSearchStats stats =
@@ -125,13 +128,18 @@ void IndexQBNorm::search_and_reconstruct(
         if (call.method == Method::none) {
             base_index->search_and_reconstruct(n, x, k, distances, labels,
                                                recons, call.base.get());
+            if (call.stats) *call.stats = {n};
             return;
         }
         const auto* ivf =
             dynamic_cast<const faiss::IndexIVF*>(&innermost(*base_index));
+        const bool has_holes = table() && table()->holes > 0;
         require(!ivf || !ivf->direct_map.no(),
                 "search_and_reconstruct over an IVF base needs its direct map; "
-                "call make_direct_map() on the base");
+                "call ",
+                has_holes ? "set_direct_map_type(DirectMap::Hashtable)"
+                          : "make_direct_map()",
+                " on the base");
         Index::search_and_reconstruct(n, x, k, distances, labels, recons,
                                       params);
     });
@@ -142,12 +150,12 @@ faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
         return base_index->get_distance_computer();
     }
     return as_faiss([&]() -> faiss::DistanceComputer* {
+        check_searchable(call_of(nullptr));
         require(normalization.method == Method::is,
                 "get_distance_computer has no meaning under ",
                 name_of(normalization.method),
                 ", whose gate needs a search; set normalization.method = is, "
                 "or none for the base's own");
-        check_searchable(call_of(nullptr));
         return new OffsetDistance(std::unique_ptr<faiss::DistanceComputer>(
                                       base_index->get_distance_computer()),
                                   table()->metric,
@@ -155,10 +163,10 @@ faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
     });
 }
 
-#if QBNORM_FAISS_VERSION >= 11300
-void IndexQBNorm::search_ex(idx_t n, const void* x, faiss::NumericType type,
-                            idx_t k, float* distances, idx_t* labels,
-                            const faiss::SearchParameters* params) const {
+#ifdef QBNORM_EX
+void IndexQBNorm::QBNORM_EX(search)(
+    idx_t n, const void* x, faiss::NumericType type, idx_t k, float* distances,
+    idx_t* labels, const faiss::SearchParameters* params) const {
     if (type == faiss::NumericType::Float32) {
         search(n, static_cast<const float*>(x), k, distances, labels, params);
         return;
@@ -167,8 +175,8 @@ void IndexQBNorm::search_ex(idx_t n, const void* x, faiss::NumericType type,
         const Call call = call_of(params);
         require(call.method == Method::none,
                 "normalised searches take float32 queries; convert them");
-        base_index->search_ex(n, x, type, k, distances, labels,
-                              call.base.get());
+        base_index->QBNORM_EX(search)(n, x, type, k, distances, labels,
+                                      call.base.get());
     });
 }
 #endif
@@ -204,7 +212,7 @@ void IndexQBNorm::search_subset(idx_t n, const float* x, idx_t k_base,
 }
 #endif
 
-#if QBNORM_FAISS_VERSION >= 11401
+#if QBNORM_FAISS_HAS_SEARCH1
 void IndexQBNorm::search1(const float* x, faiss::ResultHandler& handler,
                           faiss::SearchParameters* params) const {
     as_faiss([&] {

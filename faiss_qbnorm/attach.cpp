@@ -4,6 +4,7 @@
 #include <faiss/impl/FaissException.h>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/faiss/base_labels.h"
 #include "faiss_qbnorm/faiss/id_map.h"
 #include "faiss_qbnorm/faiss/renumber.h"
 #include "faiss_qbnorm/faiss/unwrap.h"

@@ -14,6 +14,8 @@ for part in MAJOR MINOR PATCH; do
   number=$(grep -oP "FAISS_VERSION_$part \K\d+" "$checkout/faiss/Index.h")
   script+="s/@QBNORM_FAISS_$part@/$number/g;"
 done
+search1=$(grep -c 'void search1(' "$checkout/faiss/Index.h" || true)
+script+="s/@QBNORM_FAISS_HAS_SEARCH1@/$search1/g;"
 sed "$script" faiss_qbnorm/faiss/built_against.h.in \
   >"$generated/faiss_qbnorm/faiss/built_against.h"
 

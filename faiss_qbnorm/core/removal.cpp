@@ -21,13 +21,16 @@ std::vector<float> offsets_left(const SharedArray<float>& offsets,
     return left;
 }
 
-BankLists lists_left(const BankLists& lists, const Removal& removal) {
+BankLists lists_left(const BankLists& lists, idx_t size,
+                     const Removal& removal) {
     std::vector<idx_t> labels(lists.labels.size(), -1);
     std::vector<float> scores(lists.scores.size(), Scored{}.score);
     for (size_t first = 0; first < labels.size(); first += lists.length) {
         size_t slot = first;
         for (size_t i = first; i < first + lists.length; i++) {
             const idx_t label = lists.labels[i];
+            require(label >= -1 && label < size, "a bank list holds label ",
+                    label, ", which is not in the table; fit it again");
             if (label < 0 || removal.contains(label)) continue;
             labels[slot] = removal.new_label(label);
             scores[slot++] = lists.scores[i];
@@ -74,9 +77,23 @@ NormTable remove(const NormTable& table, const Removal& removal) {
         if (!leaves_holes) {
             column.offsets = offsets_left(column.offsets, removal);
         }
-        column.lists = lists_left(column.lists, removal);
+        column.lists = lists_left(column.lists, table.end, removal);
     }
     return left;
+}
+
+NormTable emptied(const NormTable& table) {
+    NormTable none = table;
+    none.gallery_size = none.begin = none.end = none.holes = 0;
+    none.fingerprint = 0;
+    for (BankColumn& column : none.columns) {
+        const size_t listed = column.lists.labels.size();
+        column.offsets = std::vector<float>();
+        column.activation = ActivationSet(0, {});
+        column.lists.labels = std::vector<idx_t>(listed, -1);
+        column.lists.scores = std::vector<float>(listed, Scored{}.score);
+    }
+    return none;
 }
 
 void replace_rows(BankLists& lists, std::span<const idx_t> rows,

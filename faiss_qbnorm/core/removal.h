@@ -39,6 +39,9 @@ class Removal {
 /// rows_to_search and decide_activation in norm_table.h.
 NormTable remove(const NormTable& table, const Removal& removal);
 
+/// The table without any item.
+NormTable emptied(const NormTable& table);
+
 /// Puts the lists `found` (as long as `lists`) in the place of some rows.
 void replace_rows(BankLists& lists, std::span<const idx_t> rows,
                   const BankLists& found);

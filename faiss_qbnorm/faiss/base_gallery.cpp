@@ -2,14 +2,12 @@
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
-#include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/impl/FaissException.h>
 #include <faiss/invlists/BlockInvertedLists.h>
 
 #include <algorithm>
-#include <numeric>
 #include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
@@ -24,23 +22,7 @@ bool is_exactly(const faiss::Index& index) {
     return typeid(index) == typeid(Type);
 }
 
-struct ListEntry {
-    idx_t list;
-    idx_t offset;
-};
-
 using Wanted = std::function<bool(idx_t)>;
-
-void for_each_ivf_label(const faiss::IndexIVF& ivf,
-                        const std::function<void(ListEntry, idx_t)>& visit) {
-    for (size_t list = 0; list < ivf.nlist; list++) {
-        const size_t size = ivf.invlists->list_size(list);
-        const faiss::InvertedLists::ScopedIds ids(ivf.invlists, list);
-        for (size_t i = 0; i < size; i++) {
-            visit({static_cast<idx_t>(list), static_cast<idx_t>(i)}, ids[i]);
-        }
-    }
-}
 
 void for_each_ivf_block(const faiss::IndexIVF& ivf, const Wanted& wanted,
                         const BlockVisitor& visit) {
@@ -66,7 +48,7 @@ void for_each_ivf_block(const faiss::IndexIVF& ivf, const Wanted& wanted,
         entries.clear();
         labels.clear();
     };
-    for_each_ivf_label(ivf, [&](ListEntry entry, idx_t label) {
+    for_each_label(ivf, [&](ListEntry entry, idx_t label) {
         if (wanted && !wanted(label)) return;
         entries.push_back(entry);
         labels.push_back(label);
@@ -117,14 +99,13 @@ void for_each_base_block(const faiss::Index& index, const Wanted& wanted,
     }
 }
 
-constexpr const char* map_advice =
-    "; put IndexQBNorm inside an ID map (idmap->index = new "
-    "IndexQBNorm(idmap->index)), not around it";
-
 }  // namespace
 
 BaseGallery::BaseGallery(const faiss::Index& index)
-    : index_(index), size_(label_range(index)) {}
+    : BaseGallery(index, label_range(index)) {}
+
+BaseGallery::BaseGallery(const faiss::Index& index, idx_t size)
+    : index_(index), size_(size) {}
 
 void BaseGallery::for_each_block(idx_t begin, idx_t end,
                                  const BlockVisitor& visit) const {
@@ -191,62 +172,6 @@ bool has_packed_lists(const faiss::Index& index) {
     const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
     return ivf && dynamic_cast<const faiss::BlockInvertedLists*>(
                       ivf->invlists) != nullptr;
-}
-
-std::vector<idx_t> labels_of(const faiss::Index& index) {
-    std::vector<idx_t> labels;
-    if (const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index)) {
-        for_each_ivf_label(
-            *ivf, [&](ListEntry, idx_t label) { labels.push_back(label); });
-        std::sort(labels.begin(), labels.end());
-    } else {
-        labels.resize(index.ntotal);
-        std::iota(labels.begin(), labels.end(), 0);
-    }
-    return labels;
-}
-
-idx_t most_labels(idx_t items) {
-    constexpr idx_t labels_per_item = 16;
-    constexpr idx_t always_allowed = idx_t{1} << 20;
-    return std::max(labels_per_item * items, always_allowed);
-}
-
-idx_t label_range(const faiss::Index& index) {
-    if (dynamic_cast<const faiss::IndexIDMap*>(&index)) {
-        fail("the base index has labels of its own", map_advice);
-    }
-    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
-    if (!ivf) return index.ntotal;
-    const idx_t limit = most_labels(ivf->ntotal);
-    std::vector<bool> seen;
-    for_each_ivf_label(*ivf, [&](ListEntry, idx_t label) {
-        require(label >= 0 && label < limit, "the base index holds label ",
-                label, " among ", ivf->ntotal,
-                " vectors, but labels must be 0 to ntotal - 1, or nearly so; "
-                "give it such labels (qbnorm attach does)",
-                map_advice);
-        if (label >= static_cast<idx_t>(seen.size())) {
-            seen.resize(std::max<size_t>(label + 1, 2 * seen.size()));
-        }
-        require(!seen[label], "the base index holds label ", label,
-                " more than once; give each vector its own");
-        seen[label] = true;
-    });
-    while (!seen.empty() && !seen.back()) seen.pop_back();
-    return static_cast<idx_t>(seen.size());
-}
-
-void require_sequential_labels(const faiss::Index& index, const char* mend) {
-    require(!dynamic_cast<const faiss::IndexIDMap*>(&index),
-            "the base index has labels of its own", mend);
-    const std::vector<idx_t> labels = labels_of(index);
-    for (size_t i = 0; i < labels.size(); i++) {
-        require(
-            labels[i] == static_cast<idx_t>(i), "the base index holds label ",
-            labels[i], " among ", index.ntotal,
-            " vectors, but labels must be 0 to ntotal - 1, each once", mend);
-    }
 }
 
 }  // namespace faiss_qbnorm

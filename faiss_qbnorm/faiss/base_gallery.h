@@ -5,6 +5,7 @@
 #include <functional>
 #include <optional>
 
+#include "faiss_qbnorm/faiss/base_labels.h"
 #include "faiss_qbnorm/gallery.h"
 
 namespace faiss_qbnorm {
@@ -17,6 +18,8 @@ class BaseGallery : public Gallery {
   public:
     /// Throws where the labels cannot be a table's: see label_range.
     explicit BaseGallery(const faiss::Index& index);
+    /// Of an index whose labels are known to be below `size`.
+    BaseGallery(const faiss::Index& index, idx_t size);
 
     idx_t size() const override { return size_; }
     idx_t holes() const override { return size_ - index_.ntotal; }
@@ -57,9 +60,6 @@ class OriginalsGallery : public Gallery {
     std::vector<idx_t> labels_;  ///< empty where there are no holes
 };
 
-/// The labels that items of an index have, in ascending order.
-std::vector<idx_t> labels_of(const faiss::Index& index);
-
 /// The vectors of IndexFlat, IndexFlatIP, IndexFlatL2 as they lie in memory;
 /// nothing for any other index (subclasses may store them in another order).
 std::optional<MatrixView> flat_vectors(const faiss::Index& index);
@@ -69,17 +69,5 @@ bool is_lossless(const faiss::Index& index);
 
 /// Whether codes lie in inverted lists as FastScan packs them.
 bool has_packed_lists(const faiss::Index& index);
-
-/// How many labels, holes included, an index of so many items may have: what
-/// holes cost must stay small beside the vectors.
-idx_t most_labels(idx_t items);
-
-/// One more than the largest label of the index. Throws where two items share
-/// one, where the labels are far more than the items (ids of their own), and on
-/// ID maps.
-idx_t label_range(const faiss::Index& index);
-
-/// Throws where labels are not 0 .. ntotal - 1; `mend` ends the sentence.
-void require_sequential_labels(const faiss::Index& index, const char* mend);
 
 }  // namespace faiss_qbnorm

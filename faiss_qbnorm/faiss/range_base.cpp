@@ -9,7 +9,9 @@
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/base_params.h"
+#include "faiss_qbnorm/faiss/base_scores.h"
 #include "faiss_qbnorm/faiss/range_flat.h"
+#include "faiss_qbnorm/faiss/scan_ivf.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 
 namespace faiss_qbnorm {
@@ -105,6 +107,23 @@ idx_t search_group(const Asked& asked, const std::vector<bool>& gates,
     return static_cast<idx_t>(found.lims[n]);
 }
 
+// How many items of a flat index the parameters let pass.
+idx_t selected(const MatrixView& vectors,
+               const faiss::SearchParameters* params) {
+    if (!params || !params->sel) return vectors.rows;
+    idx_t passing = 0;
+    for (idx_t i = 0; i < vectors.rows; i++) {
+        passing += params->sel->is_member(i) ? 1 : 0;
+    }
+    return passing;
+}
+
+bool sees_all_items(const Asked& asked) {
+    const auto* ivf = scannable_ivf(asked.index, asked.params);
+    return ivf ? probes_all_lists(*ivf, asked.params)
+               : returns_exact_top_k(asked.index, asked.params);
+}
+
 void write(const Hits& hits, Metric metric, faiss::RangeSearchResult* result) {
     // Counts, of which the allocation makes limits.
     for (size_t i = 0; i < hits.size(); i++) result->lims[i] = hits[i].size();
@@ -142,13 +161,13 @@ QBNormSearchStats range_search_base(const faiss::Index& base,
     if (const auto flat = flat_vectors(asked.index)) {
         hits = range_search_flat(*flat, plan, asked.queries, gates, least,
                                  asked.params ? asked.params->sel : nullptr);
-        stats.candidates = queries.rows * flat->rows;
+        stats.candidates = queries.rows * selected(*flat, asked.params);
     } else {
         for (const bool open : {false, true}) {
             stats.candidates += search_group(asked, gates, open, least, hits);
         }
     }
-    stats.certified = returns_exact_top_k(asked.index) ? queries.rows : 0;
+    stats.certified = sees_all_items(asked) ? queries.rows : 0;
     write(hits, plan.metric, result);
     return stats;
 }

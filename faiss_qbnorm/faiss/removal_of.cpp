@@ -57,14 +57,16 @@ Removal removal_of(const faiss::Index& base, idx_t size,
             "FAISS's ID maps lose their ids over an IVF index whose items are "
             "removed; exclude them by an IDSelector, or build the index again "
             "without them");
-    const std::vector<idx_t> labels = labels_of(index);
-    require(static_cast<idx_t>(labels.size()) == index.ntotal &&
-                (labels.empty() || (labels[0] >= 0 && labels.back() < size)),
-            "base_index was changed from outside; call set_querybank");
     std::vector<idx_t> removed;
-    for (const idx_t label : labels) {
+    idx_t seen = 0;
+    for_each_label(index, [&](ListEntry, idx_t label) {
+        require(label >= 0 && label < size,
+                "base_index was changed from outside; call set_querybank");
+        seen++;
         if (sel.is_member(label)) removed.push_back(label);
-    }
+    });
+    require(seen == index.ntotal,
+            "base_index was changed from outside; call set_querybank");
     return {size, is_ivf ? Removal::Rule::leave_holes : Removal::Rule::close_up,
             removed};
 }
@@ -86,24 +88,30 @@ void GalleryLeft::for_each_block(idx_t begin, idx_t end,
         });
 }
 
-std::uint64_t fingerprint_left(std::uint64_t fingerprint,
-                               const BaseGallery& gallery,
+std::uint64_t fingerprint_left(std::uint64_t before, const faiss::Index& index,
                                const Removal& removal) {
-    const auto stays = [&](idx_t label) { return !removal.contains(label); };
-    const auto moves = [&](idx_t label) {
-        return stays(label) && removal.new_label(label) != label;
-    };
-    gallery.for_each_selected_block(
-        [&](idx_t label) { return !stays(label) || moves(label); },
-        [&](const GalleryBlock& block) {
-            fingerprint -= faiss_qbnorm::fingerprint(block);
-        });
-    gallery.for_each_selected_block(moves, [&](const GalleryBlock& block) {
-        const Relabelled moved(
-            block, [&](idx_t label) { return removal.new_label(label); });
-        fingerprint += faiss_qbnorm::fingerprint(moved.block);
-    });
-    return fingerprint;
+    const auto flat = flat_vectors(index);
+    if (!flat) {  // in inverted lists the others keep their labels
+        BaseGallery(index, index.ntotal)
+            .for_each_selected_block(
+                [&](idx_t label) { return removal.contains(label); },
+                [&](const GalleryBlock& b) { before -= fingerprint(b); });
+        return before;
+    }
+    // All rows under their new labels, the removed ones under 0; less those.
+    std::vector<idx_t> labels(flat->rows, 0);
+    std::vector<float> gone;
+    for (idx_t i = 0; i < flat->rows; i++) {
+        if (removal.contains(i)) {
+            gone.insert(gone.end(), flat->row(i), flat->row(i + 1));
+        } else {
+            labels[i] = removal.new_label(i);
+        }
+    }
+    const std::vector<idx_t> zeros(removal.count(), 0);
+    return fingerprint({*flat, 0, labels.data()}) -
+           fingerprint(
+               {{gone.data(), removal.count(), flat->d}, 0, zeros.data()});
 }
 
 std::uint64_t fingerprint_moved(const BaseGallery& gallery, idx_t by) {

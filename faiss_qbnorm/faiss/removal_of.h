@@ -30,9 +30,8 @@ class GalleryLeft : public Gallery {
     const Removal& removal_;
 };
 
-/// What a table's fingerprint of the gallery becomes.
-std::uint64_t fingerprint_left(std::uint64_t fingerprint,
-                               const BaseGallery& gallery,
+/// What the fingerprint of a lossless index's vectors becomes.
+std::uint64_t fingerprint_left(std::uint64_t before, const faiss::Index& index,
                                const Removal& removal);
 
 /// The fingerprint of the gallery with every label `by` higher.

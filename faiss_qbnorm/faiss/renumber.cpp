@@ -1,6 +1,5 @@
 #include "faiss_qbnorm/faiss/renumber.h"
 
-#include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQR.h>
@@ -13,15 +12,6 @@
 namespace faiss_qbnorm {
 
 namespace {
-
-template <class Visit>
-void for_each_label(const faiss::IndexIVF& ivf, Visit visit) {
-    for (size_t list = 0; list < ivf.nlist; list++) {
-        const size_t size = ivf.invlists->list_size(list);
-        const faiss::InvertedLists::ScopedIds ids(ivf.invlists, list);
-        for (size_t i = 0; i < size; i++) visit(ids[i]);
-    }
-}
 
 faiss::ArrayInvertedLists& writable_lists(const faiss::IndexIVF& ivf) {
     auto* lists = dynamic_cast<faiss::ArrayInvertedLists*>(ivf.invlists);
@@ -43,21 +33,6 @@ struct Entry {
 };
 
 }  // namespace
-
-bool has_sequential_labels(const faiss::Index& index) {
-    if (dynamic_cast<const faiss::IndexIDMap*>(&index)) return false;
-    const auto* ivf = dynamic_cast<const faiss::IndexIVF*>(&index);
-    if (!ivf) return true;
-    require(ivf->invlists != nullptr, "the index has no inverted lists");
-    std::vector<bool> seen(ivf->ntotal, false);
-    idx_t found = 0;
-    for_each_label(*ivf, [&](idx_t label) {
-        if (label < 0 || label >= ivf->ntotal || seen[label]) return;
-        seen[label] = true;
-        found++;
-    });
-    return found == ivf->ntotal;
-}
 
 std::vector<idx_t> renumber(faiss::Index& base) {
     const auto* found = dynamic_cast<const faiss::IndexIVF*>(&innermost(base));

@@ -8,10 +8,6 @@
 
 namespace faiss_qbnorm {
 
-/// Whether an index (no IndexPreTransform: see unwrap.h) has labels 0 ..
-/// ntotal - 1, each once. Only an IVF index or an ID map may have others.
-bool has_sequential_labels(const faiss::Index& index);
-
 /// Gives the IVF index that `base` is, or transforms for, labels 0 ..
 /// ntotal - 1 in the order of its own (equal ones in the order of the lists),
 /// which are returned. Rewrites the inverted lists in place; throws, before

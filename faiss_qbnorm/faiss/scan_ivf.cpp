@@ -7,6 +7,7 @@
 #include <faiss/impl/IDSelector.h>
 
 #include <algorithm>
+#include <cmath>
 #include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
@@ -110,6 +111,7 @@ class ListScanner {
             require(label >= 0 && label < items, "the base index holds label ",
                     label, " but the table covers ", items, " items");
             const float score = sign_ * scanner_->distance_to_code(code);
+            if (std::isnan(score)) continue;  // overflow; FAISS drops it, too
             if (!(score < raw_.threshold(0))) raw_.offer(0, {score, label});
             const float difference = score - offsets[label];
             if (!(difference < normalised_.threshold(0))) {
@@ -204,6 +206,11 @@ const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
     }
     const auto* given = dynamic_cast<const faiss::SearchParametersIVF*>(params);
     return given && asks_for_more(*given) ? nullptr : &ivf;
+}
+
+bool probes_all_lists(const faiss::IndexIVF& ivf,
+                      const faiss::SearchParameters* params) {
+    return Settings(ivf, params).nprobe == static_cast<idx_t>(ivf.nlist);
 }
 
 void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,

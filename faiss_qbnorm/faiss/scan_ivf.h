@@ -29,4 +29,8 @@ void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
               const Answers& answers, const faiss::SearchParameters* params,
               QueryReport* reports);
 
+/// Whether a range search with `params` looks into every list.
+bool probes_all_lists(const faiss::IndexIVF& ivf,
+                      const faiss::SearchParameters* params);
+
 }  // namespace faiss_qbnorm

@@ -1,20 +1,16 @@
 #include "faiss_qbnorm/faiss/search_base.h"
 
 #include <faiss/IndexHNSW.h>
-#include <faiss/IndexPQ.h>
-#include <faiss/IndexReplicas.h>
-#include <faiss/IndexScalarQuantizer.h>
-#include <faiss/IndexShards.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/IDSelector.h>
 
 #include <algorithm>
 #include <cmath>
-#include <typeinfo>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/base_params.h"
+#include "faiss_qbnorm/faiss/base_scores.h"
 #include "faiss_qbnorm/faiss/gpu_candidates.h"
 #include "faiss_qbnorm/faiss/scan_ivf.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
@@ -35,20 +31,25 @@ struct Asked {
 void for_each_selected_block(const MatrixView& vectors,
                              const faiss::IDSelector& selector,
                              const BlockVisitor& visit) {
-    const idx_t step = default_block_rows(vectors.d);
+    const auto step = static_cast<size_t>(default_block_rows(vectors.d));
     std::vector<float> rows;
     std::vector<idx_t> labels;
     const auto flush = [&] {
         const auto n = static_cast<idx_t>(labels.size());
-        if (n > 0) visit({{rows.data(), n, vectors.d}, 0, labels.data()});
-        rows.clear();
+        if (n == 0) return;
+        rows.resize(n * vectors.d);
+#pragma omp parallel for
+        for (idx_t i = 0; i < n; i++) {
+            std::copy_n(vectors.row(labels[i]), vectors.d,
+                        rows.data() + i * vectors.d);
+        }
+        visit({{rows.data(), n, vectors.d}, 0, labels.data()});
         labels.clear();
     };
     for (idx_t i = 0; i < vectors.rows; i++) {
         if (!selector.is_member(i)) continue;
-        rows.insert(rows.end(), vectors.row(i), vectors.row(i + 1));
         labels.push_back(i);
-        if (static_cast<idx_t>(labels.size()) == step) flush();
+        if (labels.size() == step) flush();
     }
     flush();
 }
@@ -69,14 +70,6 @@ idx_t candidates_of(const Asked& asked, const SearchPlan& plan, idx_t k) {
             candidates, given ? given->efSearch : hnsw->hnsw.efSearch);
     }
     return std::min(candidates, ntotal);
-}
-
-void require_scores(const faiss::Index& index) {
-    const auto* pq = dynamic_cast<const faiss::IndexPQ*>(&index);
-    require(!pq || (pq->search_type != faiss::IndexPQ::ST_HE &&
-                    pq->search_type != faiss::IndexPQ::ST_generalized_HE),
-            "the base index returns Hamming distances (search_type), which "
-            "cannot be normalised");
 }
 
 /// Where the index's candidates are on the device that holds the table.
@@ -135,7 +128,7 @@ QueryReport report_of(const SearchPlan& plan, const Reranked& reranked,
 void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
                        const Answers& answers, QueryReport* reports) {
     const MatrixView& queries = asked.queries;
-    require_scores(asked.index);
+    require_scores(asked.index, asked.params);
     const idx_t candidates = candidates_of(asked, plan, k);
     const idx_t batch = query_batch(candidates);
     // What a report looks at does not stay on a device.
@@ -143,7 +136,7 @@ void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
         rerank_all_on_its_device(asked, plan, candidates, batch, k, answers)) {
         return;
     }
-    const bool exact = returns_exact_top_k(asked.index);
+    const bool exact = returns_exact_top_k(asked.index, asked.params);
     const bool all = candidates == asked.index.ntotal;
     std::vector<float> scores;
     std::vector<idx_t> labels;
@@ -217,20 +210,6 @@ void search_flat(const MatrixView& vectors, const Asked& asked,
     }
 }
 
-template <class Type>
-const Type* exactly(const faiss::Index& index) {
-    return typeid(index) == typeid(Type) ? static_cast<const Type*>(&index)
-                                         : nullptr;
-}
-
-template <class Indexes>
-bool all_return_exact_top_k(const Indexes& indexes) {
-    for (int i = 0; i < indexes.count(); i++) {
-        if (!returns_exact_top_k(innermost(*indexes.at(i)))) return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 QBNormSearchStats stats_of(std::span<const QueryReport> reports) {
@@ -242,20 +221,6 @@ QBNormSearchStats stats_of(std::span<const QueryReport> reports) {
         stats.certified += report.certified ? 1 : 0;
     }
     return stats;
-}
-
-bool returns_exact_top_k(const faiss::Index& index) {
-    if (const auto* pq = exactly<faiss::IndexPQ>(index)) {
-        return pq->search_type == faiss::IndexPQ::ST_PQ;
-    }
-    if (const auto* shards = exactly<faiss::IndexShards>(index)) {
-        return all_return_exact_top_k(*shards);
-    }
-    if (const auto* replicas = exactly<faiss::IndexReplicas>(index)) {
-        return all_return_exact_top_k(*replicas);
-    }
-    return flat_vectors(index) ||
-           exactly<faiss::IndexScalarQuantizer>(index) != nullptr;
 }
 
 void search_base(const faiss::Index& base, const SearchPlan& plan,

@@ -32,7 +32,4 @@ void search_base(const faiss::Index& base, const SearchPlan& plan,
                  const faiss::SearchParameters* params,
                  QueryReport* reports = nullptr);
 
-/// Whether the index's k answers are the best k of all by its own distances.
-bool returns_exact_top_k(const faiss::Index& index);
-
 }  // namespace faiss_qbnorm

@@ -13,8 +13,8 @@ namespace faiss_qbnorm {
 /// only. `params` are what `folded` takes, or null.
 ///
 /// Throws a faiss::FaissException where `folded` is not what fold() or
-/// fold_refine() make (read from a file or not), or has not as many vectors
-/// as `activation`.
+/// fold_refine() make (read from a file or not), and where `activation` cannot
+/// be a set of its vectors, by its length.
 void search_folded(const faiss::Index& folded, const ActivationSet& activation,
                    idx_t n, const float* x, idx_t k, float* distances,
                    idx_t* labels,

@@ -5,6 +5,9 @@
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexLSH.h>
+#include <faiss/IndexPQ.h>
+#include <faiss/IndexReplicas.h>
+#include <faiss/IndexShards.h>
 #include <faiss/impl/AuxIndexStructures.h>
 #include <faiss/impl/FaissException.h>
 #include <faiss/impl/IDSelector.h>
@@ -326,6 +329,86 @@ TEST(IndexDecoding, AsksForTheOriginals) {
     idx_t label = -1;
     index.search(1, bank.data.data(), 1, &distance, &label);
     EXPECT_GE(label, 0);
+}
+
+TEST(IndexConstruction, RefusesHammingDistancesWhereverTheyComeFrom) {
+    const Matrix gallery = testdata::unit(200, 8, 1);
+    const Matrix bank = testdata::unit(30, 8, 3);
+    const auto hashes = bases::make("LSH", Metric::l2, gallery);
+    faiss::IndexShards shards(8);
+    shards.add_shard(hashes.get());
+    EXPECT_REFUSED(IndexQBNorm{&shards}, "Hamming");
+    faiss::IndexReplicas replicas(8);
+    replicas.addIndex(hashes.get());
+    EXPECT_REFUSED(IndexQBNorm{&replicas}, "Hamming");
+
+    const auto pq = bases::make("PQ4x4", Metric::l2, gallery);
+    IndexQBNorm index(pq.get());
+    index.set_querybank(bank.rows, bank.data.data(), gallery.data.data());
+    faiss::SearchParametersPQ params;
+    params.search_type = faiss::IndexPQ::ST_HE;
+    float distance = 0;
+    idx_t label = 0;
+    EXPECT_REFUSED(
+        index.search(1, bank.data.data(), 1, &distance, &label, &params),
+        "Hamming");
+    params.search_type = faiss::IndexPQ::ST_PQ;
+    index.search(1, bank.data.data(), 1, &distance, &label, &params);
+    EXPECT_GE(label, 0);
+}
+
+TEST_F(IndexErrors, CountsAndPointersAreChecked) {
+    QBNormSearchStats stats;
+    SearchParametersQBNorm params;
+    params.stats = &stats;
+    EXPECT_REFUSED(
+        index.search(-1, queries.data.data(), 1, &distance, &label, &params),
+        "n is -1");
+    EXPECT_REFUSED(index.range_search(1, queries.data.data(), 1, nullptr),
+                   "null pointer");
+}
+
+TEST_F(IndexErrors, WithoutABankCallsThatRankSaySo) {
+    IndexQBNorm unfitted(base.get());
+    EXPECT_REFUSED(delete unfitted.get_distance_computer(),
+                   "no fitted querybank");
+    faiss::RangeSearchResult result(1);
+    EXPECT_REFUSED(unfitted.range_search(1, queries.data.data(), 1, &result),
+                   "no fitted querybank");
+    EXPECT_REFUSED(unfitted.assign(1, queries.data.data(), &label),
+                   "no fitted querybank");
+}
+
+TEST_F(IndexErrors, RemovingRefusesListsOfOtherLabels) {
+    const NormTable right = *index.table();
+    NormTable table = right;
+    for (const idx_t wrong : {idx_t{1} << 40, idx_t{100}, idx_t{-2}}) {
+        const auto& good = right.columns[0].lists.labels;
+        std::vector<idx_t> labels(good.begin(), good.end());
+        labels[7] = wrong;
+        table.columns[0].lists.labels = labels;
+        index.set_table(table);
+        const faiss::IDSelectorRange some(3, 9);
+        EXPECT_REFUSED(index.remove_ids(some), "which is not in the table");
+    }
+}
+
+TEST_F(IndexErrors, ReconstructingAfterRemovalsNeedsAHashtable) {
+    const auto made = bases::make("IVF2,Flat", Metric::inner_product, gallery);
+    auto& ivf = dynamic_cast<faiss::IndexIVF&>(*made);
+    IndexQBNorm wrapped(&ivf);
+    wrapped.set_querybank(30, bank.data.data());
+    wrapped.remove_ids(faiss::IDSelectorRange(3, 9));
+    std::vector<float> vector(8);
+    const auto search = [&] {
+        wrapped.search_and_reconstruct(1, queries.data.data(), 1, &distance,
+                                       &label, vector.data());
+    };
+    EXPECT_REFUSED(search(), "set_direct_map_type(DirectMap::Hashtable)");
+    ivf.set_direct_map_type(faiss::DirectMap::Hashtable);
+    search();
+    EXPECT_TRUE(
+        std::equal(vector.begin(), vector.end(), gallery.view().row(label)));
 }
 
 }  // namespace

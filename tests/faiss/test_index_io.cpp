@@ -616,4 +616,27 @@ TEST_F(DamagedIndexFiles, TheBaseMustBeAnIndex) {
     expect_unreadable(forged(info, {}, bytes_of(*lsh)), "Hamming");
 }
 
+// What a service keeps by adding and removing can be read again, however many
+// labels it has given out.
+TEST_F(IndexFiles, ManyHolesComeBack) {
+    const idx_t n = (idx_t{1} << 20) + 100;
+    const Matrix many = testdata::gaussian(n, 2, 5);
+    const Matrix few = testdata::gaussian(3, 2, 6);
+    const Index base(
+        faiss::index_factory(2, "IVF1,Flat", faiss::METRIC_INNER_PRODUCT));
+    base->train(1000, many.data.data());
+    IndexQBNorm index(base.get());
+    index.set_querybank(few.rows, few.data.data());
+    index.add(n, many.data.data());
+    index.remove_ids(faiss::IDSelectorRange(0, n - 10));
+    write(index);
+    const Index again = read();
+    again->add(1, few.data.data());
+    auto& read_back = dynamic_cast<IndexQBNorm&>(*again);
+    EXPECT_EQ(read_back.ntotal, 11);
+    EXPECT_EQ(read_back.table()->gallery_size, n + 1);
+    read_back.remove_ids(faiss::IDSelectorRange(n, n + 1));
+    EXPECT_EQ(read_back.ntotal, 10);
+}
+
 }  // namespace

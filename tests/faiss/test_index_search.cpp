@@ -319,4 +319,34 @@ TEST_P(IndexSearch, MayRunConcurrently) {
     }
 }
 
+// FAISS drops a score of NaN (a product that overflowed both ways); so do we.
+TEST(IndexSearchOverflow, LeavesOutWhatHasNoScore) {
+    Matrix gallery = testdata::unit(200, 8, 1);
+    for (idx_t i = 0; i < gallery.rows; i += 30) {
+        gallery.data[i * 8] = 1e25F;
+        gallery.data[i * 8 + 1] = -1e25F;
+    }
+    const Matrix bank = testdata::unit(30, 8, 3);
+    std::vector<float> query(8, 0.1F);
+    query[0] = query[1] = 1e25F;
+    const auto base = bases::make("IVF2,Flat", Metric::inner_product, gallery);
+    dynamic_cast<faiss::IndexIVF&>(*base).nprobe = 2;
+    std::vector<float> distances(200);
+    std::vector<idx_t> expected(200);
+    base->search(1, query.data(), 200, distances.data(), expected.data());
+    const std::set<idx_t> scored(expected.begin(), expected.end());
+    ASSERT_TRUE(scored.count(-1)) << "FAISS left some out";
+    IndexQBNorm index(base.get());
+    for (const Method method : {Method::is, Method::dis}) {
+        index.normalization.method = method;
+        index.set_querybank(bank.rows, bank.data.data());
+        std::vector<idx_t> labels(200);
+        index.search(1, query.data(), 200, distances.data(), labels.data());
+        EXPECT_EQ(std::set<idx_t>(labels.begin(), labels.end()), scored);
+        for (const float distance : distances) {
+            EXPECT_FALSE(std::isnan(distance));
+        }
+    }
+}
+
 }  // namespace

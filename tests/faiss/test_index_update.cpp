@@ -2,6 +2,8 @@
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIVF.h>
+#include <faiss/impl/FaissException.h>
+#include <faiss/impl/IDSelector.h>
 #include <gtest/gtest.h>
 
 #include "faiss_qbnorm/IndexQBNorm.h"
@@ -9,6 +11,7 @@
 #include "faiss_qbnorm/fit.h"
 #include "tests/data.h"
 #include "tests/faiss/bases.h"
+#include "tests/temporary_folder.h"
 
 namespace {
 
@@ -195,6 +198,60 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
     EXPECT_EQ(engine->probes, 2);
     EXPECT_EQ(engine->scans, 1);
     EXPECT_EQ(engine->reranks, 1);
+}
+
+// A table of the originals before a rotation: what is added later is fitted on
+// its originals, too.
+TEST(Update, AddsToATableOfTheOriginalsBehindARotation) {
+    for (const char* factory : {"RR16,IVF4,Flat", "RR20,Flat"}) {
+        const Matrix first{
+            {gallery.data.begin(), gallery.data.begin() + 600 * 16}, 600, 16};
+        const auto base = bases::make(factory, Metric::inner_product, first);
+        IndexQBNorm index(base.get());
+        index.set_table(fitted(Metric::inner_product, 600), bank.rows,
+                        bank.data.data());
+        index.add(100, gallery.view().row(600));
+        expect_same(*index.table(), fitted(Metric::inner_product, 700), 1e-6);
+        // And through a removal, which only the base's own vectors can follow.
+        if (factory[3] == '6') index.remove_ids(faiss::IDSelectorRange(0, 50));
+        index.add(50, gallery.data.data());
+        EXPECT_EQ(index.table()->items(), index.ntotal);
+    }
+}
+
+TEST(Update, TablesOfSeveralBanksFollowRemovalsOnly) {
+    const auto base = bases::make("IVF4,Flat", Metric::inner_product, gallery);
+    IndexQBNorm index(base.get());
+    index.set_querybank(bank.rows, bank.data.data());
+    IndexQBNorm other(base.get());
+    const Matrix other_bank = testdata::unit(2 * bank.rows, 16, 77);
+    other.set_querybank(other_bank.rows, other_bank.data.data());
+    NormTable both = *index.table();
+    both.columns.insert(both.columns.begin(), other.table()->columns.front());
+    both.columns[0].bank = Bank::gallerybank;
+    IndexQBNorm two(base.get());
+    two.set_table(both, bank.rows, bank.data.data());
+    EXPECT_THROW_SAYING(two.add(1, gallery.data.data()), faiss::FaissException,
+                        "columns of other banks");
+    const faiss::IDSelectorRange some(0, 5);
+    EXPECT_EQ(two.remove_ids(some), 5U);
+    EXPECT_EQ(two.table()->items(), 695);
+    const Matrix left{
+        {gallery.data.begin() + 5 * 16, gallery.data.end()}, 695, 16};
+    for (const auto& [column, vectors] :
+         {std::pair{1, &bank}, {0, &other_bank}}) {
+        FitOptions options;
+        const NormTable expected =
+            fit(*make_engine_cpu(), MemoryGallery(left.view()), vectors->view(),
+                options);
+        for (idx_t i = 0; i < 695; i++) {
+            ASSERT_EQ(two.table()->columns[column].activation.contains(i + 5),
+                      expected.columns[0].activation.contains(i));
+        }
+    }
+    two.reset();
+    EXPECT_EQ(two.table()->columns.size(), 2U);
+    EXPECT_EQ(two.table()->items(), 0);
 }
 
 }  // namespace

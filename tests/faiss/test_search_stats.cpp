@@ -4,6 +4,8 @@
 #include <faiss/IndexIVF.h>
 #include <faiss/IndexScalarQuantizer.h>
 #include <faiss/IndexShards.h>
+#include <faiss/impl/AuxIndexStructures.h>
+#include <faiss/impl/IDSelector.h>
 #include <gtest/gtest.h>
 
 #include <thread>
@@ -176,6 +178,45 @@ TEST_P(SearchStats, AreEachCallsOwn) {
     }
     for (std::thread& thread : threads) thread.join();
     EXPECT_EQ(equal, std::vector<int>(4, 5));
+}
+
+TEST_P(SearchStats, RangeSearchesReportToo) {
+    faiss::IDSelectorRange few(10, 13);
+    for (const char* factory : {"Flat", "IVF8,Flat"}) {
+        const auto base = bases::make(factory, metric, gallery);
+        auto* ivf = dynamic_cast<faiss::IndexIVF*>(base.get());
+        IndexQBNorm index(base.get());
+        fit(index);
+        QBNormSearchStats s;
+        SearchParametersQBNorm params;
+        params.stats = &s;
+        const auto range = [&] {
+            faiss::RangeSearchResult result(nq);
+            index.range_search(nq, queries.data.data(), 0.5F, &result, &params);
+        };
+        for (const size_t nprobe : {3, 8}) {
+            if (ivf) ivf->nprobe = nprobe;
+            range();
+            EXPECT_EQ(s.queries, nq);
+            EXPECT_EQ(s.certified, ivf && nprobe < 8 ? 0 : nq);
+        }
+        EXPECT_EQ(s.open_gates, open_gates());
+        params.sel = &few;
+        range();
+        EXPECT_LE(s.candidates, 3 * nq);
+        EXPECT_TRUE(ivf || s.candidates == 3 * nq);
+        params.sel = nullptr;
+        params.method = Method::none;
+        s.open_gates = 7;
+        std::vector<float> distances(nq);
+        std::vector<idx_t> labels(nq);
+        std::vector<float> vectors(nq * d);
+        if (ivf) ivf->make_direct_map();
+        index.search_and_reconstruct(nq, queries.data.data(), 1,
+                                     distances.data(), labels.data(),
+                                     vectors.data(), &params);
+        EXPECT_EQ(s.open_gates, 0);
+    }
 }
 
 }  // namespace
