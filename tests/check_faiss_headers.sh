@@ -20,7 +20,7 @@ sed "$script" faiss_qbnorm/faiss/built_against.h.in \
   >"$generated/faiss_qbnorm/faiss/built_against.h"
 
 cuda=$(dirname "$(command -v nvcc || echo /none/none)")/../include
-for source in faiss_qbnorm/{IndexQBNorm*,index_*,attach,faiss/*}.cpp \
+for source in faiss_qbnorm/{IndexQBNorm*,index_*,attach,faiss/*,fold/*}.cpp \
   faiss_qbnorm/cli/{attach,faiss_file,fold,search}.cpp; do
   [[ $source != */gpu_candidates.cpp || -d $cuda ]] || continue
   g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror \

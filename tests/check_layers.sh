@@ -17,6 +17,7 @@ layer() {
     faiss_qbnorm/eval/*) echo 3 eval ;;
     faiss_qbnorm/make_engine.*) echo 3 make_engine ;;
     faiss_qbnorm/faiss/*) echo 4 faiss ;;
+    faiss_qbnorm/fold/*) echo 5 fold ;;
     faiss_qbnorm/IndexQBNorm* | faiss_qbnorm/index_*) echo 5 index ;;
     faiss_qbnorm/attach.*) echo 5 index ;;
     faiss_qbnorm/cli/*) echo 6 cli ;;

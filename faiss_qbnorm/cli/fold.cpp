@@ -1,4 +1,4 @@
-#include "faiss_qbnorm/faiss/fold.h"
+#include "faiss_qbnorm/fold/fold.h"
 
 #include <faiss/index_io.h>
 
@@ -8,7 +8,7 @@
 #include "faiss_qbnorm/cli/faiss_file.h"
 #include "faiss_qbnorm/cli/table_report.h"
 #include "faiss_qbnorm/cli/validators.h"
-#include "faiss_qbnorm/faiss/output_writer.h"
+#include "faiss_qbnorm/fold/output_writer.h"
 #include "faiss_qbnorm/io/index_file.h"
 #include "faiss_qbnorm/io/npy.h"
 #include "faiss_qbnorm/io/table_file.h"

@@ -11,8 +11,8 @@
 #include <string>
 #include <vector>
 
-#include "faiss_qbnorm/faiss/fold.h"
-#include "faiss_qbnorm/faiss/search_folded.h"
+#include "faiss_qbnorm/fold/fold.h"
+#include "faiss_qbnorm/fold/search_folded.h"
 #include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/io/vector_file.h"
 #include "faiss_qbnorm/make_engine.h"

@@ -7,7 +7,7 @@
 #include <faiss/index_factory.h>
 #include <faiss/index_io.h>
 
-#include "faiss_qbnorm/faiss/search_folded.h"
+#include "faiss_qbnorm/fold/search_folded.h"
 #include "tests/cli/run.h"
 
 namespace {

@@ -1,4 +1,4 @@
-#include "faiss_qbnorm/faiss/fold_transform.h"
+#include "faiss_qbnorm/fold/fold_transform.h"
 
 #include <faiss/VectorTransform.h>
 

@@ -1,4 +1,4 @@
-#include "faiss_qbnorm/faiss/fold.h"
+#include "faiss_qbnorm/fold/fold.h"
 
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexHNSW.h>
@@ -15,8 +15,8 @@
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
-#include "faiss_qbnorm/faiss/fold_transform.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
+#include "faiss_qbnorm/fold/fold_transform.h"
 #include "faiss_qbnorm/search.h"
 
 namespace faiss_qbnorm {

@@ -1,4 +1,4 @@
-#include "faiss_qbnorm/faiss/search_folded.h"
+#include "faiss_qbnorm/fold/search_folded.h"
 
 #include <faiss/IndexRefine.h>
 #include <faiss/impl/FaissAssert.h>
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-#include "faiss_qbnorm/faiss/fold_transform.h"
+#include "faiss_qbnorm/fold/fold_transform.h"
 
 namespace faiss_qbnorm {
 
