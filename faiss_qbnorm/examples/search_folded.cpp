@@ -11,9 +11,9 @@
 #include <string>
 #include <vector>
 
+#include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/fold/fold.h"
 #include "faiss_qbnorm/fold/search_folded.h"
-#include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/io/vector_file.h"
 #include "faiss_qbnorm/make_engine.h"
 
