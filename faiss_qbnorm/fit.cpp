@@ -40,7 +40,7 @@ void check_offsets(const Gallery& gallery, std::span<const float> offsets,
 constexpr float in_hole = std::numeric_limits<float>::max();
 
 // In a hole any offset will do that is within the others' range.
-void fill_holes(std::vector<float>& offsets) {
+void fill_holes(std::span<float> offsets) {
     float largest = -in_hole;
     for (const float offset : offsets) {
         if (offset != in_hole) largest = std::max(largest, offset);
@@ -67,7 +67,7 @@ NormTable fit(const Engine& engine, const Gallery& gallery,
                     {},          gallery.holes()};
     const auto bank = engine.bind_bank(options.metric, querybank);
     TopLists winners(querybank.rows, list_length(options, gallery.size()));
-    std::vector<float> offsets(end - begin, in_hole);
+    HugeVector<float> offsets(end - begin, in_hole);
     const auto probe = engine.begin_probe(*bank, options.normalization,
                                           {begin, offsets, winners});
     idx_t done = 0;

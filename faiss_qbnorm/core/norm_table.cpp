@@ -86,7 +86,7 @@ std::uint64_t merge_fingerprints(const Parts& parts) {
 
 BankColumn merge_column(const Parts& parts, size_t column) {
     BankColumn result = parts.front()->columns[column];
-    std::vector<float> offsets;
+    HugeVector<float> offsets;
     offsets.reserve(parts.back()->end - parts.front()->begin);
     for (const NormTable* part : parts) {
         const auto& more = part->columns[column].offsets;

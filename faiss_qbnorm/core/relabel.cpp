@@ -31,7 +31,7 @@ NormTable grown(const NormTable& table, idx_t end, idx_t gallery_size) {
     result.holes += end - table.end;
     for (BankColumn& column : result.columns) {
         const auto& old = column.offsets;
-        std::vector<float> offsets(old.begin(), old.end());
+        HugeVector<float> offsets(old.begin(), old.end());
         // In a hole any offset will do that is within the others' range.
         offsets.resize(result.size(), old.empty() ? 0 : old[0]);
         column.offsets = std::move(offsets);

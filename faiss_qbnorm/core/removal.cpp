@@ -9,9 +9,9 @@ namespace faiss_qbnorm {
 
 namespace {
 
-std::vector<float> offsets_left(const SharedArray<float>& offsets,
-                                const Removal& removal) {
-    std::vector<float> left;
+HugeVector<float> offsets_left(const SharedArray<float>& offsets,
+                               const Removal& removal) {
+    HugeVector<float> left;
     left.reserve(removal.new_size());
     for (size_t i = 0; i < offsets.size(); i++) {
         if (!removal.contains(static_cast<idx_t>(i))) {

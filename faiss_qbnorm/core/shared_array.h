@@ -2,8 +2,11 @@
 
 #include <memory>
 #include <span>
+#include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "faiss_qbnorm/core/huge_pages.h"
 
 namespace faiss_qbnorm {
 
@@ -14,9 +17,11 @@ class SharedArray {
   public:
     SharedArray() = default;
 
-    SharedArray(std::vector<T> values) {  // NOLINT: an array is an array
-        const auto owned =
-            std::make_shared<const std::vector<T>>(std::move(values));
+    template <class Allocator>
+    SharedArray(std::vector<T, Allocator> values)  // NOLINT: an array is one
+        : in_huge_pages_(std::is_same_v<Allocator, HugePages<T>>) {
+        const auto owned = std::make_shared<const std::vector<T, Allocator>>(
+            std::move(values));
         view_ = *owned;
         owner_ = owned;
     }
@@ -28,6 +33,8 @@ class SharedArray {
     const T* data() const { return view_.data(); }
     size_t size() const { return view_.size(); }
     bool empty() const { return view_.empty(); }
+    /// Whether random reads are as cheap as they can be.
+    bool in_huge_pages() const { return in_huge_pages_; }
     const T& operator[](size_t i) const { return view_[i]; }
     auto begin() const { return view_.begin(); }
     auto end() const { return view_.end(); }
@@ -35,6 +42,7 @@ class SharedArray {
   private:
     std::shared_ptr<const void> owner_;
     std::span<const T> view_;
+    bool in_huge_pages_ = false;
 };
 
 }  // namespace faiss_qbnorm

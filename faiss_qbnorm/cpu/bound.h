@@ -32,6 +32,8 @@ struct CpuGallery : BoundGallery {
 
 struct CpuTable : BoundTable {
     BankColumn column;
+    HugeVector<float> copied;        ///< the offsets, where they need it
+    std::span<const float> offsets;  ///< of item begin + i, in huge pages
     idx_t begin;
     idx_t end;
     float largest_offset = 0;  ///< by magnitude

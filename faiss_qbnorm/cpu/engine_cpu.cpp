@@ -40,6 +40,10 @@ CpuTable::CpuTable(const NormTable& table, Bank bank)
     : column(column_of(table, bank)), begin(table.begin), end(table.end) {
     check(table);
     largest_offset = faiss_qbnorm::largest_offset(column);
+    offsets = column.offsets.view();
+    if (column.offsets.in_huge_pages()) return;
+    copied.assign(offsets.begin(), offsets.end());
+    offsets = copied;
 }
 
 namespace {

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/mman.h>
+
+#include <cstdlib>
+#include <new>
+#include <vector>
+
+namespace faiss_qbnorm {
+
+/// Asks for huge pages where an array is large: a random read of a table then
+/// misses one translation less, which halves its time.
+template <class T>
+struct HugePages {
+    using value_type = T;
+
+    HugePages() = default;
+    template <class U>
+    explicit HugePages(const HugePages<U>&) {}
+
+    T* allocate(size_t n) {
+        constexpr size_t page = size_t{1} << 21;
+        if (n > (SIZE_MAX - page) / sizeof(T)) throw std::bad_alloc();
+        const size_t bytes = n * sizeof(T);
+        if (bytes < page) return std::allocator<T>().allocate(n);
+        const size_t rounded = (bytes + page - 1) / page * page;
+        void* memory = std::aligned_alloc(page, rounded);
+        if (!memory) throw std::bad_alloc();
+        madvise(memory, rounded,
+                MADV_HUGEPAGE);  // a wish, no matter if refused
+        return static_cast<T*>(memory);
+    }
+    void deallocate(T* memory, size_t n) noexcept {
+        constexpr size_t page = size_t{1} << 21;
+        if (n * sizeof(T) < page) {
+            std::allocator<T>().deallocate(memory, n);
+        } else {
+            std::free(memory);
+        }
+    }
+
+    bool operator==(const HugePages&) const = default;
+};
+
+template <class T>
+using HugeVector = std::vector<T, HugePages<T>>;
+
+}  // namespace faiss_qbnorm
