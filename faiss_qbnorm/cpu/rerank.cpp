@@ -1,8 +1,9 @@
+#include <omp.h>
+
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
-
-#include <omp.h>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
@@ -39,6 +40,7 @@ class Reranker {
   private:
     static constexpr idx_t in_flight = 256;
     static constexpr idx_t most_ahead = 16;
+    static constexpr idx_t ring = 2 * most_ahead;  // lists under way, and more
     static constexpr idx_t prefetched_at_once = 4096;
     static constexpr float nothing = -std::numeric_limits<float>::infinity();
 
@@ -74,7 +76,7 @@ class Reranker {
         const bool open = gate_opens(
             method_, top1.label >= 0 && table_.column.activation.contains(
                                             top1.label - table_.begin));
-        open_[list % most_ahead] = open;
+        open_[list % ring] = open;
         if (!open || size() > prefetched_at_once) return;
         for (idx_t i = 0; i < size(); i++) prefetch(label[i]);
     }
@@ -97,7 +99,7 @@ class Reranker {
     }
 
     void rank(idx_t list) {
-        subtract(list, open_[list % most_ahead]);
+        subtract(list, open_[list % ring]);
         const idx_t* label = labels(list);
         const float least = threshold();
         best_.clear();
@@ -159,7 +161,7 @@ class Reranker {
     const idx_t k_;
     const Answers& answers_;
     const idx_t ahead_;
-    bool open_[most_ahead] = {};
+    bool open_[ring] = {};
     std::vector<float> differences_;
     std::vector<float> group_maxima_;
     std::vector<Scored> best_;
