@@ -1,7 +1,7 @@
+#include <faiss/IndexIVF.h>
+
 #include <algorithm>
 #include <numeric>
-
-#include <faiss/IndexIVF.h>
 
 #include "faiss_qbnorm/IndexQBNorm.h"
 #include "faiss_qbnorm/core/error.h"

@@ -48,7 +48,7 @@ std::unique_ptr<faiss::Index> attach_around(std::unique_ptr<faiss::Index> base,
     std::vector<idx_t> ids;
     if (!has_sequential_labels(innermost(*base))) ids = renumber(*base);
     auto index = normalised(base.get(), fit);
-    base.release();
+    static_cast<void>(base.release());
     index->own_fields = true;
     if (ids.empty()) return index;
     auto map = in_id_map<faiss::IndexIDMap2>(std::move(index), std::move(ids));
@@ -68,7 +68,7 @@ std::unique_ptr<faiss::Index> attach(std::unique_ptr<faiss::Index> index,
         const Fit fit{normalization, m, bank, gallery, std::move(engine)};
         auto* map = dynamic_cast<faiss::IndexIDMap*>(index.get());
         if (!map) return attach_around(std::move(index), fit);
-        index.release();
+        static_cast<void>(index.release());
         return attach_inside(std::unique_ptr<faiss::IndexIDMap>(map), fit);
     } catch (const Error& problem) {
         throw faiss::FaissException(problem.what());

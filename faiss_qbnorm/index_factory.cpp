@@ -15,7 +15,7 @@ namespace {
 std::unique_ptr<IndexQBNorm> wrap(std::unique_ptr<faiss::Index> base,
                                   std::shared_ptr<const Engine> engine) {
     auto index = std::make_unique<IndexQBNorm>(base.get(), std::move(engine));
-    base.release();
+    static_cast<void>(base.release());
     index->own_fields = true;
     return index;
 }

@@ -205,7 +205,7 @@ struct IndexFileAccess {
         check_base(*base, file.info);
         auto index =
             std::make_unique<IndexQBNorm>(base.get(), std::move(engine));
-        base.release();
+        static_cast<void>(base.release());
         index->own_fields = true;
         if (file.table && !mapped) file.table = in_memory(*file.table);
         index->restore(std::move(file.table), file.bank);

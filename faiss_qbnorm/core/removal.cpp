@@ -102,7 +102,7 @@ void replace_rows(BankLists& lists, std::span<const idx_t> rows,
     std::vector<idx_t> labels(lists.labels.begin(), lists.labels.end());
     std::vector<float> scores(lists.scores.begin(), lists.scores.end());
     for (size_t i = 0; i < rows.size(); i++) {
-        const size_t from = i * length;
+        const idx_t from = static_cast<idx_t>(i) * length;
         const idx_t to = rows[i] * length;
         std::copy_n(found.labels.begin() + from, length, labels.begin() + to);
         std::copy_n(found.scores.begin() + from, length, scores.begin() + to);

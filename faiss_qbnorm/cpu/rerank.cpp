@@ -63,16 +63,17 @@ class Reranker {
     void look(idx_t list) {
         const float* score = scores(list);
         const idx_t* label = labels(list);
-        bool bad = false;
+        int bad = 0;  // without a branch
         Scored top1;
         for (idx_t i = 0; i < size(); i++) {
             const bool empty = label[i] == -1;
-            bad |= !empty & !(is_in_table(label[i]) & std::isfinite(score[i]));
+            bad |= int{!empty} & (int{!is_in_table(label[i])} |
+                                  int{!std::isfinite(score[i])});
             if (empty || score[i] < top1.score) continue;
             const Scored item{score[i], label[i]};
             if (top1.label < 0 || ranks_before(item, top1)) top1 = item;
         }
-        if (bad) refuse(list);
+        if (bad != 0) refuse(list);
         const bool open = gate_opens(
             method_, top1.label >= 0 && table_.column.activation.contains(
                                             top1.label - table_.begin));

@@ -136,7 +136,7 @@ void BaseGallery::for_each_selected_block(const Wanted& wanted,
 OriginalsGallery::OriginalsGallery(const BaseGallery& base,
                                    const MatrixView& vectors)
     : vectors_(vectors), size_(base.size()) {
-    if (holes() > 0) labels_ = labels_of(base.index_);
+    if (size_ > vectors.rows) labels_ = labels_of(base.index_);
 }
 
 void OriginalsGallery::for_each_block(idx_t begin, idx_t end,

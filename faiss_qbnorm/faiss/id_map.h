@@ -14,7 +14,7 @@ namespace faiss_qbnorm {
 /// constructors take empty indexes only. Label i becomes ids[i].
 template <class Map>
 std::unique_ptr<Map> in_id_map(std::unique_ptr<faiss::Index> index,
-                               std::vector<idx_t> ids) {
+                               std::vector<idx_t>&& ids) {
     auto map = std::make_unique<Map>();
     map->d = index->d;
     map->ntotal = index->ntotal;

@@ -29,8 +29,8 @@ std::vector<bool> gates_of(const faiss::Index& base, const SearchPlan& plan,
     std::vector<idx_t> labels(queries.rows);
     search_base(base, plan, queries, 1, {scores.data(), labels.data()}, params,
                 reports.data());
-    std::vector<bool> gates;
-    for (const QueryReport& report : reports) gates.push_back(report.open);
+    std::vector<bool> gates(queries.rows);
+    for (idx_t i = 0; i < queries.rows; i++) gates[i] = reports[i].open;
     return gates;
 }
 

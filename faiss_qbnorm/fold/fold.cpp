@@ -254,9 +254,9 @@ std::unique_ptr<faiss::Index> fold_refine(
     auto refine =
         std::make_unique<faiss::IndexRefine>(base.get(), folded.get());
     refine->own_fields = true;
-    base.release();
+    static_cast<void>(base.release());
     refine->own_refine_index = true;
-    folded.release();
+    static_cast<void>(folded.release());
     refine->k_factor = k_factor;
     return refine;
 }

@@ -41,7 +41,7 @@ std::unique_ptr<faiss::IndexPreTransform> behind_one(
     result->prepend_transform(shift.release());
     result->prepend_transform(remap.release());
     result->own_fields = true;
-    inner.release();
+    static_cast<void>(inner.release());
     return result;
 }
 
