@@ -25,12 +25,7 @@ struct Attach {
 
     explicit Attach(CLI::App& command) : common(command) {
         command.add_option("--index", index, "FAISS index file")->required();
-        command.add_option("--querybank", querybank, "Past queries")
-            ->required();
-        command.add_option("--method", method, "is or dis")
-            ->check(CLI::IsMember({"is", "dis"}))
-            ->required();
-        add_fit_options(command, normalization);
+        add_bank_options(command, querybank, method, normalization);
         command.add_option("--gallery", gallery,
                            "The indexed vectors, in the order of their labels "
                            "(in an ID map, of adding), where the index stores "

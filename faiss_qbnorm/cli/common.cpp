@@ -98,6 +98,15 @@ void add_fit_options(CLI::App& command, Normalization& normalization) {
         ->capture_default_str();
 }
 
+void add_bank_options(CLI::App& command, std::string& querybank,
+                      std::string& method, Normalization& normalization) {
+    command.add_option("--querybank", querybank, "Past queries")->required();
+    command.add_option("--method", method, "is or dis")
+        ->check(CLI::IsMember({"is", "dis"}))
+        ->required();
+    add_fit_options(command, normalization);
+}
+
 void AnswerOptions::add_to(CLI::App& command) {
     command.add_option("-k", k, "Answers per query")
         ->check(k_range)

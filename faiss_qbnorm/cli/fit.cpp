@@ -26,12 +26,7 @@ struct Fit {
         vectors.add_to(command);
         command.add_option("--gallery", gallery, "Vectors to search")
             ->required();
-        command.add_option("--querybank", querybank, "Past queries")
-            ->required();
-        command.add_option("--method", method, "is or dis")
-            ->check(CLI::IsMember({"is", "dis"}))
-            ->required();
-        add_fit_options(command, normalization);
+        add_bank_options(command, querybank, method, normalization);
         command
             .add_option("--rows", rows, "Fit only rows BEGIN:END, to be merged")
             ->check(is_row_range);
