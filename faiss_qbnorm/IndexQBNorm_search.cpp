@@ -145,6 +145,22 @@ void IndexQBNorm::search_and_reconstruct(
     });
 }
 
+namespace {
+
+std::unique_ptr<faiss::DistanceComputer> distance_computer_of(
+    const faiss::Index& base) {
+    try {
+        return std::unique_ptr<faiss::DistanceComputer>(
+            base.get_distance_computer());
+    } catch (const faiss::FaissException& problem) {
+        fail(
+            "the base index has no distance computer; use search. FAISS says: ",
+            problem.what());
+    }
+}
+
+}  // namespace
+
 faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
     if (normalization.method == Method::none) {
         return base_index->get_distance_computer();
@@ -156,8 +172,7 @@ faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
                 name_of(normalization.method),
                 ", whose gate needs a search; set normalization.method = is, "
                 "or none for the base's own");
-        return new OffsetDistance(std::unique_ptr<faiss::DistanceComputer>(
-                                      base_index->get_distance_computer()),
+        return new OffsetDistance(distance_computer_of(*base_index),
                                   table()->metric,
                                   column_of(*table(), Bank::querybank).offsets);
     });

@@ -8,7 +8,6 @@
 #include <faiss/IndexIVFFlat.h>
 #include <faiss/IndexIVFPQR.h>
 #include <faiss/impl/AuxIndexStructures.h>
-#include <faiss/impl/FaissException.h>
 #include <faiss/impl/IDSelector.h>
 #include <faiss/invlists/OnDiskInvertedLists.h>
 #include <gtest/gtest.h>
@@ -20,51 +19,23 @@
 
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/index_io.h"
-#include "tests/data.h"
-#include "tests/faiss/bases.h"
-#include "tests/temporary_folder.h"
+#include "tests/faiss/wrapped.h"
 
 namespace {
 
-using namespace faiss_qbnorm;
+using namespace wrapped_data;
 
-using Index = std::unique_ptr<faiss::Index>;
-
-#define EXPECT_REFUSED(statement, text) \
-    EXPECT_THROW_SAYING(statement, faiss::FaissException, text)
-
-constexpr Metric metrics[] = {Metric::inner_product, Metric::l2};
 constexpr Normalization normalization{Method::dis, 15, 2};
 constexpr idx_t rows = 600;
 
-const Matrix gallery = testdata::unit(rows, 16, 1);
-const Matrix more = testdata::unit(50, 16, 2);
-const Matrix bank = testdata::unit(90, 16, 3);
-const Matrix queries = testdata::unit(40, 16, 4);
-
-struct Answers {
-    std::vector<float> distances;
-    std::vector<idx_t> labels;
-
-    bool operator==(const Answers&) const = default;
-};
-
-Answers answers(const faiss::Index& index) {
-    Answers result{std::vector<float>(queries.rows * 10),
-                   std::vector<idx_t>(queries.rows * 10)};
-    index.search(queries.rows, queries.data.data(), 10, result.distances.data(),
-                 result.labels.data());
-    return result;
-}
-
 // The same, with ids for labels.
-Answers named(Answers found, const std::vector<idx_t>& ids) {
+Answered named(Answered found, const std::vector<idx_t>& ids) {
     for (idx_t& label : found.labels) label = label < 0 ? label : ids[label];
     return found;
 }
 
 // Rows are told apart by both their scores and labels; equal up to rounding.
-void expect_near(const Answers& a, const Answers& b) {
+void expect_near(const Answered& a, const Answered& b) {
     EXPECT_EQ(a.labels, b.labels);
     for (size_t i = 0; i < a.distances.size(); i++) {
         ASSERT_NEAR(a.distances[i], b.distances[i], 1e-5) << "slot " << i;

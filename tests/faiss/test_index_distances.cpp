@@ -100,7 +100,7 @@ TEST_P(Distances, DependOnTheMethod) {
     ivf.add(0, items);
     if (metric == Metric::inner_product) {
         EXPECT_REFUSED(delete ivf.index.get_distance_computer(),
-                       "not implemented");
+                       "has no distance computer; use search");
         return;
     }
     dynamic_cast<faiss::IndexIVF&>(*ivf.base).make_direct_map();

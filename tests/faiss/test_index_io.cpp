@@ -2,20 +2,14 @@
 // written; FAISS's own reader for what the flags do. The layout of the file
 // is held in test_index_file.cpp.
 
-#include "faiss_qbnorm/index_io.h"
-
 #include <faiss/IndexFlat.h>
 #include <faiss/IndexIDMap.h>
 #include <faiss/IndexIVFPQ.h>
 #include <faiss/IndexShards.h>
-#include <faiss/impl/FaissException.h>
 #include <faiss/impl/io.h>
 #include <faiss/index_io.h>
 #include <faiss/invlists/OnDiskInvertedLists.h>
 #include <gtest/gtest.h>
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/lsan_interface.h>
-#endif
 
 #include <numeric>
 #include <typeinfo>
@@ -25,94 +19,12 @@
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/fit.h"
 #include "faiss_qbnorm/io/index_file.h"
-#include "tests/data.h"
-#include "tests/faiss/bases.h"
+#include "tests/faiss/index_files.h"
 #include "tests/full_disk.h"
-#include "tests/temporary_folder.h"
 
 namespace {
 
-using namespace faiss_qbnorm;
-
-using Index = std::unique_ptr<faiss::Index>;
-
-#define EXPECT_REFUSED(statement, text) \
-    EXPECT_THROW_SAYING(statement, faiss::FaissException, text)
-
-constexpr Metric metrics[] = {Metric::inner_product, Metric::l2};
-
-const Matrix gallery = testdata::unit(600, 16, 1);
-const Matrix more = testdata::unit(50, 16, 2);
-const Matrix bank = testdata::unit(90, 16, 3);
-const Matrix queries = testdata::unit(40, 16, 4);
-
-struct Answers {
-    std::vector<float> distances;
-    std::vector<idx_t> labels;
-
-    bool operator==(const Answers&) const = default;
-};
-
-Answers answers(const faiss::Index& index, idx_t k = 10) {
-    Answers result{std::vector<float>(queries.rows * k),
-                   std::vector<idx_t>(queries.rows * k)};
-    index.search(queries.rows, queries.data.data(), k, result.distances.data(),
-                 result.labels.data());
-    return result;
-}
-
-std::unique_ptr<IndexQBNorm> owning(Index base) {
-    auto index = std::make_unique<IndexQBNorm>(base.release());
-    index->own_fields = true;
-    return index;
-}
-
-std::unique_ptr<IndexQBNorm> fitted(const char* factory, Metric metric,
-                                    Method method = Method::dis) {
-    auto index = owning(bases::make(factory, metric, gallery));
-    index->normalization = {method, 15, 2};
-    index->set_querybank(bank.rows, bank.data.data());
-    return index;
-}
-
-std::string bytes_of(const faiss::Index& index) {
-    faiss::VectorIOWriter writer;
-    faiss::write_index(&index, &writer);
-    return {writer.data.begin(), writer.data.end()};
-}
-
-std::vector<idx_t> some_ids(idx_t n) {
-    std::vector<idx_t> ids(n);
-    for (idx_t i = 0; i < n; i++) ids[i] = 1000 - 7 * i;
-    return ids;
-}
-
-class IndexFiles : public testing::Test {
-  protected:
-    void write(const faiss::Index& index) const {
-        write_index_qbnorm(&index, path_.c_str());
-    }
-
-    Index read(int io_flags = 0) const {
-        return Index(read_index_qbnorm(path_.c_str(), io_flags));
-    }
-
-    std::unique_ptr<IndexQBNorm> read_qbnorm(int io_flags = 0) const {
-        Index index = read(io_flags);
-        auto* result = dynamic_cast<IndexQBNorm*>(index.get());
-        EXPECT_NE(result, nullptr);
-        index.release();
-        return std::unique_ptr<IndexQBNorm>(result);
-    }
-
-    Index written_and_read(const faiss::Index& index) const {
-        write(index);
-        return read();
-    }
-
-    const TemporaryFolder folder_;
-    const std::string path_ = folder_ / "a.qbindex";
-};
+using namespace index_files;
 
 // ---- round trips ----
 
@@ -271,14 +183,6 @@ TEST_F(IndexFiles, TheFileIsNotNeededAnyMore) {
     EXPECT_EQ(answers(*again), answers(*index));
 }
 
-// FAISS reads mapped labels where they lie, aligned or not, and in its headers,
-// too, where UBSan sees it.
-#ifdef __SANITIZE_ADDRESS__
-constexpr bool can_map = false;
-#else
-constexpr bool can_map = true;
-#endif
-
 TEST_F(IndexFiles, ReplaceTheFileTheyWereReadFrom) {
     if (!can_map) GTEST_SKIP();
     const auto index = fitted("IVF8,Flat", Metric::l2);
@@ -295,27 +199,6 @@ TEST_F(IndexFiles, ReplaceTheFileTheyWereReadFrom) {
 }
 
 // ---- FAISS's flags, and FAISS's files ----
-
-// FAISS 1.7.3 leaks what it had read when it refuses a stream.
-struct LeaksAreFaiss {
-#ifdef __SANITIZE_ADDRESS__
-    LeaksAreFaiss() {
-        __lsan_disable();
-    }
-    ~LeaksAreFaiss() {
-        __lsan_enable();
-    }
-    LeaksAreFaiss(const LeaksAreFaiss&) = delete;
-    LeaksAreFaiss& operator=(const LeaksAreFaiss&) = delete;
-#else
-    LeaksAreFaiss() {}  // not unused
-#endif
-};
-
-const faiss::InvertedLists& lists_of(const faiss::Index& index) {
-    const faiss::Index& base = innermost(*qbnorm_in(index)->base_index);
-    return *dynamic_cast<const faiss::IndexIVF&>(base).invlists;
-}
 
 TEST_F(IndexFiles, MmapLeavesTheListsInTheFile) {
     if (!can_map) GTEST_SKIP();
@@ -377,7 +260,7 @@ TEST_F(IndexFiles, ListsInAFileOfTheirOwnAreFound) {
     auto* on_disk =
         new faiss::OnDiskInvertedLists(8, ivf.code_size, lists.c_str());
     on_disk->merge_from_1(ivf.invlists);
-    const Answers expected = answers(*index);
+    const Answered expected = answers(*index);
     ivf.replace_invlists(on_disk, true);
     write(*index);
     index.reset();
@@ -461,159 +344,6 @@ TEST_F(IndexFiles, AFullDiskLeavesTheOldFile) {
     EXPECT_REFUSED(
         write_index_qbnorm(index.get(), (folder_ / "none/a").c_str()),
         "none/a: cannot create");
-}
-
-// ---- what cannot be read ----
-
-constexpr int all_flags[] = {0, can_map ? faiss::IO_FLAG_MMAP : 0,
-                             faiss::IO_FLAG_ONDISK_SAME_DIR};
-
-class DamagedIndexFiles : public IndexFiles {
-  protected:
-    void expect_unreadable(const std::string& file, int io_flags,
-                           const std::string& why) const {
-        SCOPED_TRACE("flags " + std::to_string(io_flags));
-        const LeaksAreFaiss leaks;
-        write_file(path_, file);
-        try {
-            read(io_flags);
-            ADD_FAILURE() << "nothing was thrown";
-        } catch (const faiss::FaissException& problem) {
-            const std::string what = problem.what();
-            EXPECT_TRUE(what.starts_with(path_ + ": ")) << what;
-            EXPECT_NE(what.find(why), std::string::npos) << what;
-        }
-    }
-
-    void expect_unreadable(const std::string& file,
-                           const std::string& why) const {
-        for (const int flags : all_flags) expect_unreadable(file, flags, why);
-    }
-
-    // A whole file, checksums and all, that says `info` of these bytes.
-    std::string forged(const IndexInfo& info, const IndexParts& parts,
-                       const std::string& base) const {
-        write_index_file(path_, info, parts, [&](const Sink& sink) {
-            sink(std::as_bytes(std::span(base)));
-        });
-        return read_file(path_);
-    }
-};
-
-TEST_F(DamagedIndexFiles, AreErrorsThatNameTheFile) {
-    EXPECT_REFUSED(read(), path_ + ": cannot open");
-    EXPECT_REFUSED(read_index_qbnorm((folder_ / "").c_str()),
-                   "not a regular file");
-    const auto index = fitted("IVF8,Flat", Metric::l2);
-    write(*index);
-    const std::string good = read_file(path_);
-    for (const size_t size :
-         {size_t{8}, size_t{255}, size_t{256}, size_t{300}, size_t{5000},
-          good.size() / 2, good.size() - 4, good.size() - 1}) {
-        expect_unreadable(good.substr(0, size), "truncated");
-    }
-    expect_unreadable(good + "x", "truncated or damaged");
-    write_file(path_, good);
-    const IndexFile layout = read_index_file(path_, Verify::small);
-    for (const size_t at :
-         {layout.base_offset(), layout.base_offset() + 33, good.size() - 1}) {
-        std::string damaged = good;
-        damaged[at] ^= 1;  // FAISS never sees it
-        expect_unreadable(damaged, 0, "base index is damaged");
-        expect_unreadable(damaged, faiss::IO_FLAG_ONDISK_SAME_DIR,
-                          "base index is damaged");
-    }
-    std::string flipped = good;
-    flipped[100] ^= 1;
-    expect_unreadable(flipped, "header is damaged");
-
-    // The last list's last vector, before its labels.
-    const size_t labels = 8 * lists_of(*index).list_size(7);
-    std::string mapped = good;
-    mapped[mapped.size() - labels - 4] ^= 1;
-    write_file(path_, mapped);
-    if (can_map) {
-        EXPECT_EQ(read(faiss::IO_FLAG_MMAP)->ntotal, 600);
-    }
-}
-
-TEST_F(DamagedIndexFiles, TheBaseMustBeTheHeaders) {
-    const NormTable table = *fitted("Flat", Metric::l2)->table();
-    const auto flat = bases::make("Flat", Metric::l2, gallery);
-    const std::string base = bytes_of(*flat);
-    const IndexInfo info{16, Metric::l2, 600, IdMap::none, {}, 10, 100};
-    const IndexParts unfitted;
-    write_file(path_, forged(info, unfitted, base));
-    EXPECT_EQ(read()->ntotal, 600);  // is how it should be
-
-    const char* another = "its base index is another one";
-    IndexInfo wrong = info;
-    wrong.ntotal = 599;
-    expect_unreadable(forged(wrong, unfitted, base), another);
-    wrong = info;
-    wrong.d = 15;
-    expect_unreadable(forged(wrong, unfitted, base), another);
-    wrong = info;
-    wrong.metric = Metric::inner_product;
-    expect_unreadable(forged(wrong, unfitted, base), another);
-
-    // A transform that says another ntotal than the index behind it.
-    const auto chain = bases::make("RR16,Flat", Metric::l2, gallery);
-    chain->ntotal = 601;
-    for (const idx_t either : {600, 601}) {
-        wrong = info;
-        wrong.ntotal = either;
-        expect_unreadable(forged(wrong, unfitted, bytes_of(*chain)), another);
-    }
-
-    NormTable wide = table;
-    wide.d = 17;
-    IndexParts parts;
-    parts.table = &wide;
-    expect_unreadable(forged(info, parts, base), "was fitted on 600 items");
-    wide = table;
-    std::vector<float> offsets(600, 0.5F);
-    offsets[7] = std::numeric_limits<float>::quiet_NaN();
-    wide.columns[0].offsets = offsets;
-    expect_unreadable(forged(info, parts, base), "NaN or Inf");
-}
-
-TEST_F(DamagedIndexFiles, TheBaseMustBeAnIndex) {
-    const auto index = fitted("IVF8,Flat", Metric::l2);
-    const std::string base = bytes_of(*index->base_index);
-    const IndexInfo info{16, Metric::l2, 600, IdMap::none, {}, 10, 100};
-    IndexParts parts;
-    parts.table = index->table();
-    expect_unreadable(forged(info, parts, "xxxx"), "not recognized");
-    expect_unreadable(forged(info, parts, "x"), "");
-    for (const size_t size :
-         {size_t{4}, size_t{20}, size_t{300}, base.size() - 1}) {
-        expect_unreadable(forged(info, parts, base.substr(0, size)), 0, "");
-    }
-    expect_unreadable(forged(info, parts, base + "more"), 0,
-                      "ends 4 bytes before the file does");
-
-    // Labels that the table does not have.
-    auto& ivf = dynamic_cast<faiss::IndexIVF&>(*index->base_index);
-    auto& lists = dynamic_cast<faiss::ArrayInvertedLists&>(*ivf.invlists);
-    for (const idx_t label : {idx_t{600}, idx_t{-1}, idx_t{1} << 40}) {
-        auto& list = *std::find_if(lists.ids.begin(), lists.ids.end(),
-                                   [](const auto& l) { return l.size() > 0; });
-        const idx_t right = list[0];
-        list[0] = label;
-        expect_unreadable(forged(info, parts, bytes_of(ivf)), "holds label");
-        list[0] = right;
-    }
-    // No lists at all, which FAISS writes and reads.
-    ivf.replace_invlists(nullptr);
-    expect_unreadable(forged(info, parts, bytes_of(ivf)), "no inverted lists");
-
-    faiss::IndexFlatL2 flat(16);
-    faiss::IndexIDMap map(&flat);
-    map.add_with_ids(600, gallery.data.data(), some_ids(600).data());
-    expect_unreadable(forged(info, parts, bytes_of(map)), "labels of its own");
-    const auto lsh = bases::make("LSH", Metric::l2, gallery);
-    expect_unreadable(forged(info, {}, bytes_of(*lsh)), "Hamming");
 }
 
 // What a service keeps by adding and removing can be read again, however many

@@ -6,19 +6,21 @@
 
 #include <gtest/gtest.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <cstring>
 #include <limits>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "tests/full_disk.h"
+#include "tests/io/forge.h"
 #include "tests/temporary_folder.h"
 
 namespace faiss_qbnorm {
 namespace {
+
+using forge::hash;
+using forge::number;
+using forge::put;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -49,24 +51,6 @@ enum Part : size_t { ids = 0, table = 1, bank = 2, base = 3 };
 
 constexpr size_t part(size_t i, In field) {
     return At::parts + 24 * i + field;
-}
-
-std::uint64_t number(const std::string& file, size_t at, int bytes) {
-    std::uint64_t result = 0;
-    for (int i = bytes - 1; i >= 0; i--) {
-        result = result << 8 | static_cast<unsigned char>(file.at(at + i));
-    }
-    return result;
-}
-
-template <class T>
-void put(std::string& file, size_t at, T value) {
-    ASSERT_LE(at + sizeof value, file.size());
-    std::memcpy(file.data() + at, &value, sizeof value);
-}
-
-std::uint64_t hash(const std::string& file, size_t begin, size_t size) {
-    return XXH3_64bits(file.data() + begin, size);
 }
 
 // A forger's work: makes the header's checksum right.

@@ -7,17 +7,19 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <cstring>
 #include <limits>
 
 #include "faiss_qbnorm/core/error.h"
+#include "tests/io/forge.h"
 #include "tests/temporary_folder.h"
 
 namespace faiss_qbnorm {
 namespace {
+
+using forge::hash;
+using forge::number;
+using forge::put;
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr float nan = std::numeric_limits<float>::quiet_NaN();
@@ -144,24 +146,6 @@ enum In : size_t { kind = 0, column = 4, offset = 8, size = 16, sum = 24 };
 
 constexpr size_t section(size_t i, In field) {
     return At::first_section + 32 * i + field;
-}
-
-std::uint64_t number(const std::string& file, size_t at, int bytes) {
-    std::uint64_t result = 0;
-    for (int i = bytes - 1; i >= 0; i--) {
-        result = result << 8 | static_cast<unsigned char>(file.at(at + i));
-    }
-    return result;
-}
-
-template <class T>
-void put(std::string& file, size_t at, T value) {
-    ASSERT_LE(at + sizeof value, file.size());
-    std::memcpy(file.data() + at, &value, sizeof value);
-}
-
-std::uint64_t hash(const std::string& file, size_t begin, size_t size) {
-    return XXH3_64bits(file.data() + begin, size);
 }
 
 // A forger's work: makes the checksum of a head of `size` bytes right.
