@@ -28,6 +28,8 @@ class EngineCuda : public Engine {
   public:
     EngineCuda(int device, Precision precision, const CudaTiles& tiles)
         : context_{device, precision, tiles, {}} {
+        require(precision != Precision::bf16,
+                "the cuda engine computes in fp16 or fp32, not bf16");
         check_device(device);
         const DeviceScope scope(device);
         context_.pool.take();  // so that what fails at the start fails here
@@ -44,6 +46,13 @@ class EngineCuda : public Engine {
     EngineCuda& operator=(const EngineCuda&) = delete;
 
     std::string_view name() const override { return "cuda"; }
+
+    std::string describe() const override {
+        cudaDeviceProp properties;
+        check(cudaGetDeviceProperties(&properties, context_.device),
+              "asking for the device's name");
+        return properties.name;
+    }
 
     std::unique_ptr<BoundBank> bind_bank(
         Metric metric, const MatrixView& bank) const override {

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -15,7 +16,8 @@ namespace faiss_qbnorm {
 enum class Precision {
     automatic,  ///< the engine's choice
     fp32,
-    fp16,
+    fp16,  ///< cuda
+    bf16,  ///< cpu
 };
 
 /// Where an engine keeps a bank, a gallery block or a table for as long as the
@@ -117,6 +119,8 @@ class Engine {
     virtual ~Engine() = default;
 
     virtual std::string_view name() const = 0;
+    /// The device or the instructions that it uses here, in words.
+    virtual std::string describe() const = 0;
 
     virtual std::unique_ptr<BoundBank> bind_bank(
         Metric metric, const MatrixView& bank) const = 0;

@@ -41,9 +41,9 @@ int device_of(std::string_view name) {
 
 std::vector<std::string> engine_names() {
 #ifdef QBNORM_CUDA
-    return {"cpu", "cuda"};
+    return {"cpu", "cpu:blas", "cuda"};
 #else
-    return {"cpu"};
+    return {"cpu", "cpu:blas"};
 #endif
 }
 
@@ -51,7 +51,7 @@ bool is_engine_name(std::string_view name) {
 #ifdef QBNORM_CUDA
     if (device_of(name) >= 0) return true;
 #endif
-    return name == "cpu";
+    return name == "cpu" || name == "cpu:blas";
 }
 
 std::unique_ptr<Engine> make_engine(std::string_view name,
@@ -60,10 +60,9 @@ std::unique_ptr<Engine> make_engine(std::string_view name,
         const char* forced = std::getenv("QBNORM_ENGINE");
         name = forced ? forced : "";
     }
-    if (name.empty() || name == "cpu") {
-        require(precision != Precision::fp16,
-                "the cpu engine computes in fp32, not fp16");
-        return make_engine_cpu();
+    if (name.empty() || name == "cpu") return make_engine_cpu({precision});
+    if (name == "cpu:blas") {
+        return make_engine_cpu({precision, CpuProducts::blas});
     }
 #ifdef QBNORM_CUDA
     if (const int device = device_of(name); device >= 0) {

@@ -53,19 +53,28 @@ Common::Common(CLI::App& command) {
         });
     command
         .add_option("--precision", precision_,
-                    "What cuda multiplies in; auto is fp16 for unit vectors. "
+                    "What is multiplied in: fp32, bf16 (cpu), fp16 (cuda); "
+                    "auto is fp32 on cpu, and fp16 for unit vectors on cuda. "
                     "It shows in offsets only")
-        ->check(CLI::IsMember({"auto", "fp32", "fp16"}))
+        ->check(CLI::IsMember({"auto", "fp32", "fp16", "bf16"}))
         ->capture_default_str();
 }
+
+namespace {
+
+Precision precision_named(const std::string& name) {
+    if (name == "fp32") return Precision::fp32;
+    if (name == "fp16") return Precision::fp16;
+    if (name == "bf16") return Precision::bf16;
+    return Precision::automatic;
+}
+
+}  // namespace
 
 std::unique_ptr<Engine> Common::start() {
     if (!json_path_.empty()) require_writable(json_path_);
     if (threads_ > 0) omp_set_num_threads(threads_);
-    const Precision precision = precision_ == "fp32"   ? Precision::fp32
-                                : precision_ == "fp16" ? Precision::fp16
-                                                       : Precision::automatic;
-    auto engine = make_engine(engine_name_, precision);
+    auto engine = make_engine(engine_name_, precision_named(precision_));
     report["engine"] = engine->name();
     return engine;
 }

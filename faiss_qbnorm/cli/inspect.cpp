@@ -7,9 +7,11 @@
 
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/io/array_file.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
+#include "faiss_qbnorm/make_engine.h"
 
 namespace faiss_qbnorm::cli {
 
@@ -19,12 +21,16 @@ struct Inspect {
     Common common;
     std::string file;
     bool verify = false;
+    bool machine = false;
 
     explicit Inspect(CLI::App& command) : common(command) {
-        command
-            .add_option("file", file,
-                        "A .qbn table, a QBNorm index or a vector file")
-            ->required();
+        auto* what = command.add_option_group("what");
+        what->add_option("file", file,
+                         "A .qbn table, a QBNorm index or a vector file");
+        what->add_flag("--machine", machine,
+                       "Say which devices and instructions the engines use "
+                       "here");
+        what->require_option(1);
         command.add_flag("--verify", verify,
                          "Read the whole file and check it, not only its "
                          "header");
@@ -32,7 +38,9 @@ struct Inspect {
 
     void run() {
         common.start();
-        if (is_table(file)) {
+        if (machine) {
+            inspect_machine();
+        } else if (is_table(file)) {
             inspect_table();
         } else if (is_index_file(file)) {
             inspect_index();
@@ -40,6 +48,22 @@ struct Inspect {
             inspect_array();
         }
         common.finish();
+    }
+
+    void inspect_machine() {
+        for (const std::string& name : engine_names()) {
+            const std::string found = describe_engine(name);
+            common.report[name] = found;
+            std::printf("%s: %s\n", name.c_str(), found.c_str());
+        }
+    }
+
+    static std::string describe_engine(const std::string& name) {
+        try {
+            return make_engine(name)->describe();
+        } catch (const Error& problem) {
+            return problem.what();
+        }
     }
 
     void inspect_table() {

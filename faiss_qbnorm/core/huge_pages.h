@@ -8,8 +8,8 @@
 
 namespace faiss_qbnorm {
 
-/// Asks for huge pages where an array is large: a random read of a table then
-/// misses one translation less, which halves its time.
+/// Aligned to cache lines, and in huge pages where an array is large: a random
+/// read of a table then misses one translation less, which halves its time.
 template <class T>
 struct HugePages {
     using value_type = T;
@@ -22,7 +22,9 @@ struct HugePages {
         constexpr size_t page = size_t{1} << 21;
         if (n > (SIZE_MAX - page) / sizeof(T)) throw std::bad_alloc();
         const size_t bytes = n * sizeof(T);
-        if (bytes < page) return std::allocator<T>().allocate(n);
+        if (bytes < page) {
+            return static_cast<T*>(::operator new(bytes, line));
+        }
         const size_t rounded = (bytes + page - 1) / page * page;
         void* memory = std::aligned_alloc(page, rounded);
         if (!memory) throw std::bad_alloc();
@@ -33,13 +35,16 @@ struct HugePages {
     void deallocate(T* memory, size_t n) noexcept {
         constexpr size_t page = size_t{1} << 21;
         if (n * sizeof(T) < page) {
-            std::allocator<T>().deallocate(memory, n);
+            ::operator delete(memory, line);
         } else {
             std::free(memory);
         }
     }
 
     bool operator==(const HugePages&) const = default;
+
+  private:
+    static constexpr std::align_val_t line{64};
 };
 
 template <class T>

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "faiss_qbnorm/cpu/score_tile.h"
-#include "faiss_qbnorm/cpu/tiles.h"
+#include "faiss_qbnorm/core/huge_pages.h"
+#include "faiss_qbnorm/cpu/queries.h"
 #include "faiss_qbnorm/engine.h"
 
 namespace faiss_qbnorm {
@@ -11,23 +11,22 @@ namespace faiss_qbnorm {
 struct CpuBank : BoundBank {
     Metric metric;
     MatrixView bank;
-    /// What is taken from both sides before a product: for L2 the bank's mean,
-    /// which keeps distances' digits far from the origin; else zero.
-    std::vector<float> center;
-    std::vector<float> centered;  ///< the bank without it; empty for zero
-    ScoredRows rows;              ///< of the bank without it
-    float max_norm;
+    std::vector<float> center;  ///< for L2 the bank's mean; else empty
+    Queries queries;
 
-    CpuBank(Metric metric, const MatrixView& bank);
+    CpuBank(const Scoring& scoring, Metric metric, const MatrixView& bank);
 };
 
 struct CpuGallery : BoundGallery {
     Metric metric;
     GalleryBlock block;
-    ScoredRows rows;
+    std::vector<float> center;  ///< for L2 a point amid the block; else empty
 
-    CpuGallery(Metric metric, const GalleryBlock& block)
-        : metric(metric), block(block), rows(block.vectors) {}
+    CpuGallery(Metric metric, const GalleryBlock& block);
+
+    const float* center_or_null() const {
+        return center.empty() ? nullptr : center.data();
+    }
 };
 
 struct CpuTable : BoundTable {
@@ -42,12 +41,12 @@ struct CpuTable : BoundTable {
     CpuTable(const NormTable& table, Bank bank);
 };
 
-void cpu_probe(const CpuTiles& tiles, const CpuBank& bank,
-               const GalleryBlock& block, const Normalization& normalization,
-               float* offsets, TopLists& winners);
+void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
+               const Normalization& normalization, float* offsets,
+               TopLists& winners);
 
-void cpu_scan(const CpuTiles& tiles, const CpuGallery& gallery,
-              const CpuTable* table, const ScoredRows& queries,
+void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
+              const CpuTable* table, const MatrixView& queries,
               ScanState& state);
 
 void cpu_rerank(const CpuTable& table, Method method,

@@ -1,40 +1,36 @@
 #include "faiss_qbnorm/cpu/engine_cpu.h"
 
+#include <algorithm>
+
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/cpu/bound.h"
 
 namespace faiss_qbnorm {
 
-namespace {
-
-std::vector<float> center_of(Metric metric, const MatrixView& bank) {
-    return metric == Metric::l2 ? mean_row(bank) : std::vector<float>(bank.d);
+CpuBank::CpuBank(const Scoring& scoring, Metric metric, const MatrixView& bank)
+    : metric(metric),
+      bank(bank),
+      center(metric == Metric::l2 ? mean_row(bank) : std::vector<float>()),
+      queries(scoring, metric, bank, center.empty() ? nullptr : center.data()) {
 }
 
-std::vector<float> without(const std::vector<float>& center, Metric metric,
-                           const MatrixView& bank) {
-    if (metric != Metric::l2) return {};
-    std::vector<float> result(bank.rows * bank.d);
-#pragma omp parallel for
-    for (idx_t i = 0; i < bank.rows; i++) {
-        for (int j = 0; j < bank.d; j++) {
-            result[i * bank.d + j] = bank.row(i)[j] - center[j];
-        }
-    }
-    return result;
+namespace {
+
+// The mean of some rows: any point amid them will do.
+std::vector<float> point_amid(const MatrixView& rows) {
+    constexpr idx_t some = 256;
+    return mean_row(rows.slice(0, std::min(rows.rows, some)));
 }
 
 }  // namespace
 
-CpuBank::CpuBank(Metric metric, const MatrixView& bank)
-    : metric(metric),
-      bank(bank),
-      center(center_of(metric, bank)),
-      centered(without(center, metric, bank)),
-      rows(centered.empty() ? bank
-                            : MatrixView{centered.data(), bank.rows, bank.d}),
-      max_norm(rows.max_norm(0, bank.rows)) {}
+CpuGallery::CpuGallery(Metric metric, const GalleryBlock& block)
+    : metric(metric), block(block) {
+    if (metric == Metric::l2 && block.vectors.rows > 0) {
+        center = point_amid(block.vectors);
+    }
+}
 
 CpuTable::CpuTable(const NormTable& table, Bank bank)
     : column(column_of(table, bank)), begin(table.begin), end(table.end) {
@@ -60,16 +56,13 @@ const Mine& mine(const Handle& handle) {
 /// Works on each block as it comes.
 class CpuProbe : public Probe {
   public:
-    CpuProbe(const CpuTiles& tiles, const CpuBank& bank,
-             const Normalization& normalization, const ProbeResults& results)
-        : tiles_(tiles),
-          bank_(bank),
-          normalization_(normalization),
-          results_(results) {}
+    CpuProbe(const CpuBank& bank, const Normalization& normalization,
+             const ProbeResults& results)
+        : bank_(bank), normalization_(normalization), results_(results) {}
 
     void add(const GalleryBlock& block) override {
         block_offsets_.resize(block.vectors.rows);
-        cpu_probe(tiles_, bank_, block, normalization_, block_offsets_.data(),
+        cpu_probe(bank_, block, normalization_, block_offsets_.data(),
                   results_.winners);
         for (idx_t i = 0; i < block.vectors.rows; i++) {
             results_.offsets[block.label(i) - results_.begin] =
@@ -84,7 +77,6 @@ class CpuProbe : public Probe {
     void finish() override {}
 
   private:
-    CpuTiles tiles_;
     const CpuBank& bank_;
     Normalization normalization_;
     ProbeResults results_;
@@ -93,13 +85,40 @@ class CpuProbe : public Probe {
 
 class EngineCpu : public Engine {
   public:
-    explicit EngineCpu(const CpuTiles& tiles) : tiles_(tiles) {}
+    explicit EngineCpu(const CpuOptions& options) {
+        const bool blas =
+            options.products == CpuProducts::blas || !has_onednn();
+        const bool bf16 = options.precision == Precision::bf16;
+        require(options.precision != Precision::fp16,
+                "the cpu engine computes in fp32 or bf16, not fp16");
+        require(!bf16 || !blas, "bf16 needs oneDNN, and ",
+                has_onednn() ? "this engine is told to use BLAS"
+                             : "this build has none");
+        require(!bf16 || has_fast_bf16(),
+                "this processor has no instructions for bf16");
+        probing_ = {options.tiles, bf16 ? ProductType::bf16 : ProductType::fp32,
+                    blas};
+        // Scores that only filter may be rough where that is faster.
+        scanning_ = {
+            options.tiles,
+            !blas && has_fast_bf16() ? ProductType::bf16 : ProductType::fp32,
+            blas};
+        name_ = options.products == CpuProducts::blas ? "cpu:blas" : "cpu";
+    }
 
-    std::string_view name() const override { return "cpu"; }
+    std::string_view name() const override { return name_; }
+
+    std::string describe() const override {
+        const std::string loops = "loops in " + simd::instruction_set();
+        if (scanning_.blas) return loops + ", products by BLAS in fp32";
+        const bool bf16 = scanning_.type == ProductType::bf16;
+        return loops + ", products by oneDNN in " + onednn_instruction_set() +
+               (bf16 ? ", exact searches filtered in bf16" : "");
+    }
 
     std::unique_ptr<BoundBank> bind_bank(
         Metric metric, const MatrixView& bank) const override {
-        return std::make_unique<CpuBank>(metric, bank);
+        return std::make_unique<CpuBank>(probing_, metric, bank);
     }
 
     std::unique_ptr<BoundGallery> bind_gallery(
@@ -115,15 +134,15 @@ class EngineCpu : public Engine {
     std::unique_ptr<Probe> begin_probe(
         const BoundBank& bank, const Normalization& normalization,
         const ProbeResults& results) const override {
-        return std::make_unique<CpuProbe>(tiles_, mine<CpuBank>(bank),
-                                          normalization, results);
+        return std::make_unique<CpuProbe>(mine<CpuBank>(bank), normalization,
+                                          results);
     }
 
     void scan(const BoundGallery& gallery, const BoundTable* table,
               const MatrixView& queries, ScanState& state) const override {
         const auto& cpu_gallery = mine<CpuGallery>(gallery);
-        cpu_scan(tiles_, cpu_gallery, table ? &mine<CpuTable>(*table) : nullptr,
-                 ScoredRows(queries), state);
+        cpu_scan(scanning_, cpu_gallery,
+                 table ? &mine<CpuTable>(*table) : nullptr, queries, state);
     }
 
     void rerank(const BoundTable& table, Method method,
@@ -133,13 +152,15 @@ class EngineCpu : public Engine {
     }
 
   private:
-    CpuTiles tiles_;
+    Scoring probing_;
+    Scoring scanning_;
+    std::string name_;
 };
 
 }  // namespace
 
-std::unique_ptr<Engine> make_engine_cpu(const CpuTiles& tiles) {
-    return std::make_unique<EngineCpu>(tiles);
+std::unique_ptr<Engine> make_engine_cpu(const CpuOptions& options) {
+    return std::make_unique<EngineCpu>(options);
 }
 
 }  // namespace faiss_qbnorm

@@ -1,11 +1,5 @@
 #pragma once
 
-#include <algorithm>
-#include <cmath>
-#include <functional>
-#include <limits>
-#include <vector>
-
 #include "faiss_qbnorm/core/types.h"
 
 namespace faiss_qbnorm {
@@ -27,16 +21,6 @@ void for_each_survivor(idx_t n, Survives survives, Take take) {
     for (; begin < n; begin++) {
         if (survives(begin)) take(begin);
     }
-}
-
-/// The k-th largest of `values` (reordered), counting NaN as -infinity.
-inline float kth_largest(std::vector<float>& values, idx_t k) {
-    for (float& value : values) {
-        if (std::isnan(value)) value = -std::numeric_limits<float>::infinity();
-    }
-    std::nth_element(values.begin(), values.begin() + (k - 1), values.end(),
-                     std::greater<>());
-    return values[k - 1];
 }
 
 }  // namespace faiss_qbnorm

@@ -4,13 +4,11 @@
 
 namespace faiss_qbnorm {
 
-/// How the CPU engine cuts its matrix products: a tile of scores stays in L2.
-/// Tests force them small.
+/// How the CPU engine cuts its matrix products: gallery rows x bank or search
+/// queries whose scores stay in L2. Tests force them small.
 struct CpuTiles {
-    idx_t probe_gallery = 128;  ///< gallery rows x bank queries
-    idx_t probe_bank = 1024;
-    idx_t scan_queries = 64;  ///< queries x gallery rows
-    idx_t scan_gallery = 2048;
+    idx_t gallery = 256;
+    idx_t queries = 256;
 };
 
 }  // namespace faiss_qbnorm

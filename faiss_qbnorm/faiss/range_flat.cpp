@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <mutex>
+#include <optional>
 
 #include "faiss_qbnorm/core/formula.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
-#include "faiss_qbnorm/cpu/score_tile.h"
-#include "faiss_qbnorm/cpu/survivors.h"
-#include "faiss_qbnorm/cpu/tiles.h"
+#include "faiss_qbnorm/cpu/tile_scorer.h"
 
 namespace faiss_qbnorm {
 
@@ -21,8 +21,8 @@ struct Search {
     float least;
     const faiss::IDSelector* selector;
     float largest_offset;
-    ScoredRows gallery;
-    ScoredRows queries;
+    MatrixView gallery;
+    Queries queries;
 };
 
 struct Found {
@@ -30,46 +30,69 @@ struct Found {
     RangeHit hit;
 };
 
-// What may be above `least` by the product's error bound is scored exactly.
-void search_tile(const Search& search, idx_t first, idx_t last, idx_t begin,
-                 idx_t end, std::vector<float>& tile,
-                 std::vector<Found>& found) {
-    const Metric metric = search.plan.metric;
-    const MatrixView& items = search.gallery.rows;
-    const float* offsets = search.plan.column.offsets.data();
-    const idx_t columns = end - begin;
-    score_tile(metric, search.queries.rows.row(first),
-               search.queries.squares.data() + first, last - first,
-               items.row(begin), search.gallery.squares.data() + begin, columns,
-               items.d, tile.data());
-    const float norm = search.gallery.max_norm(begin, end);
-    for (idx_t q = first; q < last; q++) {
-        const float* scores = tile.data() + (q - first) * columns;
-        const bool open = search.gates[q];
-        const auto offset = [&](idx_t j) {
-            return open ? offsets[begin + j] : 0;
-        };
-        const float slack =
-            score_error(metric, items.d, search.queries.norms[q], norm) +
-            0x1p-22F * (search.largest_offset + std::fabs(search.least));
-        const float threshold = search.least - slack;
-        for_each_survivor(
-            columns,
-            [&](idx_t j) { return !(scores[j] - offset(j) < threshold); },
-            [&](idx_t j) {
-                const idx_t label = begin + j;
-                const float score =
-                    exact_score(metric, search.queries.rows.row(q),
-                                items.row(label), items.d) -
-                    offset(j);
-                if (!(score > search.least)) return;
-                if (search.selector && !search.selector->is_member(label)) {
-                    return;
-                }
-                found.push_back({q, {score, label}});
-            });
+/// One thread's share.
+class Worker {
+  public:
+    explicit Worker(const Search& search)
+        : search_(search),
+          scorer_(search.queries),
+          raw_(search.queries.shape.panel_rows),
+          normalised_(raw_.size()) {}
+
+    /// Gallery rows [begin, end).
+    void run(idx_t begin, idx_t end) {
+        scorer_.load(search_.gallery, begin, end, 0);
+        const ProductShape& shape = search_.queries.shape;
+        for (idx_t panel = 0; panel < shape.panels(); panel++) {
+            const idx_t first = panel * shape.panel_rows;
+            const float* scores = scorer_.score(panel);
+            set_thresholds(first, shape.width(panel));
+            places_.clear();
+            simd::select(scores, end - begin, shape.width(panel), raw_.data(),
+                         search_.plan.column.offsets.data() + begin,
+                         normalised_.data(), places_);
+            for (const auto [row, column] : places_) {
+                look(first + column, begin + row);
+            }
+        }
     }
-}
+
+    std::vector<Found> found;
+
+  private:
+    // What may be above `least` by the product's error bound is scored
+    // exactly; the gate says by which of the two scores.
+    void set_thresholds(idx_t first, idx_t width) {
+        constexpr float never = std::numeric_limits<float>::infinity();
+        for (idx_t i = 0; i < width; i++) {
+            const float slack =
+                scorer_.error(first + i) +
+                0x1p-22F * (search_.largest_offset + std::fabs(search_.least));
+            const bool open = search_.gates[first + i];
+            raw_[i] = open ? never : search_.least - slack;
+            normalised_[i] = open ? search_.least - slack : never;
+        }
+    }
+
+    void look(idx_t query, idx_t label) {
+        const float raw = simd::exact_score(
+            search_.plan.metric, search_.queries.rows.row(query),
+            search_.gallery.row(label), search_.gallery.d);
+        const float score =
+            search_.gates[query]
+                ? raw - search_.plan.column.offsets.data()[label]
+                : raw;
+        if (!(score > search_.least)) return;
+        if (search_.selector && !search_.selector->is_member(label)) return;
+        found.push_back({query, {score, label}});
+    }
+
+    const Search& search_;
+    TileScorer scorer_;
+    std::vector<float> raw_;
+    std::vector<float> normalised_;
+    std::vector<simd::Place> places_;
+};
 
 }  // namespace
 
@@ -77,42 +100,42 @@ std::vector<std::vector<RangeHit>> range_search_flat(
     const MatrixView& gallery, const SearchPlan& plan,
     const MatrixView& queries, const std::vector<bool>& gates, float least,
     const faiss::IDSelector* selector) {
+    if (queries.rows == 0 || gallery.rows == 0) {
+        return std::vector<std::vector<RangeHit>>(queries.rows);
+    }
+    // For L2 the first item is a point amid the data.
+    const float* center = plan.metric == Metric::l2 ? gallery.data : nullptr;
     const Search search{plan,
                         gates,
                         least,
                         selector,
                         largest_offset(plan.column),
-                        ScoredRows(gallery),
-                        ScoredRows(queries)};
-    const CpuTiles tiles;
-    const idx_t query_tiles =
-        (queries.rows + tiles.scan_queries - 1) / tiles.scan_queries;
-    const idx_t gallery_tiles =
-        (gallery.rows + tiles.scan_gallery - 1) / tiles.scan_gallery;
+                        gallery,
+                        Queries(Scoring{}, plan.metric, queries, center)};
+    const idx_t height = search.queries.shape.left_rows;
+    const idx_t tiles = (gallery.rows + height - 1) / height;
     std::vector<std::vector<RangeHit>> hits(queries.rows);
     std::mutex lock;
     ParallelErrors errors;
 #pragma omp parallel
     {
-        std::vector<float> tile;
-        std::vector<Found> found;
+        std::optional<Worker> worker;
 #pragma omp for schedule(dynamic)
-        for (idx_t task = 0; task < query_tiles * gallery_tiles; task++) {
+        for (idx_t tile = 0; tile < tiles; tile++) {
             errors.run([&] {
-                tile.resize(tiles.scan_queries * tiles.scan_gallery);
-                const idx_t first = task / gallery_tiles * tiles.scan_queries;
-                const idx_t begin = task % gallery_tiles * tiles.scan_gallery;
-                search_tile(search, first,
-                            std::min(first + tiles.scan_queries, queries.rows),
-                            begin,
-                            std::min(begin + tiles.scan_gallery, gallery.rows),
-                            tile, found);
+                if (!worker) worker.emplace(search);
+                worker->run(tile * height,
+                            std::min((tile + 1) * height, gallery.rows));
             });
         }
-        const std::lock_guard guard(lock);
-        errors.run([&] {
-            for (const Found& one : found) hits[one.query].push_back(one.hit);
-        });
+        if (worker) {
+            const std::lock_guard guard(lock);
+            errors.run([&] {
+                for (const Found& one : worker->found) {
+                    hits[one.query].push_back(one.hit);
+                }
+            });
+        }
     }
     errors.rethrow();
     return hits;

@@ -85,6 +85,7 @@ TEST_F(Errors, MissingAndUnknownWordsAreWrongUsage) {
     expect_usage("fix", "subcommand");
     expect_usage("merge -o out", "parts");
     expect_usage("inspect", "file");
+    expect_usage("inspect table.qbn --machine", "--machine");
     expect_usage("fit --gallery", "--gallery");
     for (const char* option : {"--gallery", "--querybank", "--method", "-o"}) {
         expect_usage(fit_out.without(option), option);

@@ -229,6 +229,28 @@ class Inspect : public Scene {
     }
 };
 
+// Oracle: /proc/cpuinfo.
+TEST_F(Inspect, SaysWhichInstructionsItUsesHere) {
+    std::ifstream file("/proc/cpuinfo");
+    const std::string processor{std::istreambuf_iterator<char>(file), {}};
+    const auto has = [&](const char* flag) {
+        return processor.find(flag) != std::string::npos;
+    };
+    done("inspect --machine --json machine.json");
+    const std::string said = read_json(folder / "machine.json")["cpu"];
+    const std::string plain = read_json(folder / "machine.json")["cpu:blas"];
+    expect_says(said, {"loops in", "products by"});
+    expect_says(plain, {"products by BLAS in fp32"});
+    if (has(" avx512vl ") && has(" avx512dq ")) {
+        expect_says(said, {"loops in AVX3"});
+    }
+    const bool by_onednn = said.find("oneDNN") != std::string::npos;
+    if (by_onednn && has(" avx512_bf16 ")) expect_says(said, {"bf16"});
+    if (by_onednn && !has(" avx512_bf16 ")) {
+        EXPECT_EQ(said.find("bf16"), std::string::npos);
+    }
+}
+
 TEST_F(Inspect, SaysWhatATableIs) {
     done(fit.with("--metric l2 --beta 7.5"));
     const std::string said = done("inspect table.qbn");

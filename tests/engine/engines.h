@@ -17,6 +17,7 @@
 
 namespace engines {
 
+using faiss_qbnorm::CpuProducts;
 using faiss_qbnorm::Engine;
 using faiss_qbnorm::Precision;
 
@@ -28,11 +29,12 @@ struct Kind {
     std::string name;
     bool cuda = false;
     Precision precision = Precision::automatic;
+    CpuProducts products = CpuProducts::automatic;
 
     /// What offsets may err by beyond a double computation, on scores of
-    /// about 1 (engine_cuda.h).
+    /// about 1 (engine_cpu.h, engine_cuda.h).
     double tolerance(double beta) const {
-        if (!cuda) return 2e-6;
+        if (!cuda) return precision == Precision::bf16 ? 4e-3 : 2e-6;
         const double product = precision == Precision::fp32 ? 2e-6 : 1e-3;
         return product + 1e-6 / beta;
     }
@@ -46,6 +48,8 @@ inline std::vector<Kind> all() {
     std::vector<Kind> kinds;
 #ifndef QBNORM_TEST_ONLY_CUDA
     kinds.push_back({"cpu"});
+    kinds.push_back({"cpu_blas", false, Precision::fp32, CpuProducts::blas});
+    kinds.push_back({"cpu_bf16", false, Precision::bf16});
 #endif
 #ifdef QBNORM_TEST_CUDA
     kinds.push_back({"cuda_fp32", true, Precision::fp32});
@@ -94,9 +98,9 @@ struct Edges {
     faiss_qbnorm::idx_t many_items = 301;
     faiss_qbnorm::idx_t large_bank = 401;
 #else
-    std::vector<faiss_qbnorm::idx_t> items{1, 2, 127, 128, 129, 2048, 2049};
-    std::vector<faiss_qbnorm::idx_t> bank{1, 1024, 1025, 2049};
-    std::vector<faiss_qbnorm::idx_t> queries{1, 64, 65, 257};
+    std::vector<faiss_qbnorm::idx_t> items{1, 2, 255, 256, 257, 1025};
+    std::vector<faiss_qbnorm::idx_t> bank{1, 256, 257, 1025};
+    std::vector<faiss_qbnorm::idx_t> queries{1, 8, 9, 257};
     std::vector<float> betas{0.5F, 20, 1000};
     std::vector<faiss_qbnorm::idx_t> blocks{1, 77, 499};
     faiss_qbnorm::idx_t some_items = 403;
@@ -114,9 +118,9 @@ inline std::unique_ptr<Engine> make([[maybe_unused]] const Kind& kind,
                                               cuda_tiles(cut));
     }
 #endif
-    return faiss_qbnorm::make_engine_cpu(
-        cut == Cut::small ? faiss_qbnorm::CpuTiles{16, 32, 8, 64}
-                          : faiss_qbnorm::CpuTiles{});
+    faiss_qbnorm::CpuOptions options{kind.precision, kind.products};
+    if (cut == Cut::small) options.tiles = {16, 32};
+    return faiss_qbnorm::make_engine_cpu(options);
 }
 
 /// Why tests of this engine cannot run here; empty where they can.
@@ -136,7 +140,9 @@ class OnEveryEngine : public testing::TestWithParam<Kind> {
         const std::string problem = missing(GetParam());
         if (!problem.empty()) {
             // A CPU that cannot run is a failure, not a missing device.
-            if (!GetParam().cuda) FAIL() << problem;
+            const bool may_miss =
+                GetParam().cuda || GetParam().precision == Precision::bf16;
+            if (!may_miss) FAIL() << problem;
             GTEST_SKIP() << problem;
         }
     }

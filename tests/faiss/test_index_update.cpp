@@ -156,6 +156,7 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
         mutable int reranks = 0;
 
         std::string_view name() const override { return "counting"; }
+        std::string describe() const override { return cpu->describe(); }
         std::unique_ptr<BoundBank> bind_bank(
             Metric metric, const MatrixView& m) const override {
             return cpu->bind_bank(metric, m);

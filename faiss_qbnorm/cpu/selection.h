@@ -1,0 +1,73 @@
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "faiss_qbnorm/cpu/shortlists.h"
+
+namespace faiss_qbnorm {
+
+/// A tile's scores: `rows` gallery rows from `begin` of the block x the
+/// queries of a panel; or, where `by_query` is set, those queries x rows.
+struct ScoredTile {
+    const float* scores;
+    idx_t rows;
+    idx_t begin;
+    idx_t panel;
+};
+
+/// The best items of many queries over one block, by raw scores and, with a
+/// table, by normalised ones. Threads feed it through Selectors.
+class Selection {
+  public:
+    /// Raw scores only.
+    Selection(const Queries& queries, const ExactScores& exact,
+              const TopLists& known);
+    Selection(const Queries& queries, const ExactScores& exact,
+              const TopLists& known, const ExactScores& exact_normalised,
+              const TopLists& known_normalised, float largest_offset);
+
+    /// Offers to the lists what was selected, once all tiles are through.
+    void finish(TopLists& raw, TopLists* normalised = nullptr);
+
+  private:
+    friend class Selector;
+
+    struct Ranking {
+        Shortlists lists;
+        float more_error;  ///< beyond that of raw scores
+    };
+
+    const Queries& queries_;
+    std::vector<Ranking> rankings_;  ///< raw, normalised
+    std::vector<RowBound> bounds_;   ///< covers each panel's queries
+    std::vector<std::mutex> locks_;  ///< of each panel's lists
+};
+
+/// One thread's way to a Selection.
+class Selector {
+  public:
+    explicit Selector(Selection& selection);
+
+    /// `gallery` covers the tile's rows; offsets are of them, null without a
+    /// table.
+    void select(const ScoredTile& tile, const RowBound& gallery,
+                const float* offsets = nullptr);
+
+    /// The same of a tile that lies query by query.
+    void select_by_query(const ScoredTile& tile, const RowBound& gallery,
+                         const float* offsets);
+
+  private:
+    void set_thresholds(const ScoredTile& tile, float error,
+                        const float* offsets);
+    void add(const ScoredTile& tile, idx_t query, idx_t row, float score,
+             const float* offsets, float error);
+
+    Selection& selection_;
+    std::vector<float> thresholds_[2];
+    std::vector<float> bounds_;
+    std::vector<simd::Place> places_;
+};
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <atomic>
+#include <vector>
+
+#include "faiss_qbnorm/core/top_lists.h"
+#include "faiss_qbnorm/cpu/bound.h"
+
+namespace faiss_qbnorm {
+
+/// The score that ranks one query's items, from their rows in a block.
+class ExactScores {
+  public:
+    /// Without a table, raw scores.
+    ExactScores(Metric metric, const MatrixView& queries,
+                const GalleryBlock& block, const CpuTable* table)
+        : metric_(metric), queries_(queries), block_(block), table_(table) {}
+
+    Scored operator()(idx_t query, idx_t row) const;
+
+    const float* vector(idx_t row) const { return block_.vectors.row(row); }
+    idx_t label(idx_t row) const { return block_.label(row); }
+    int d() const { return queries_.d; }
+
+  private:
+    Metric metric_;
+    const MatrixView& queries_;
+    const GalleryBlock& block_;
+    const CpuTable* table_;
+};
+
+/// For many queries the items of a block that may be among the query's best k:
+/// known by scores with an error, and only the last few by exact ones.
+class Shortlists {
+  public:
+    /// Items must rank above what `known` holds already.
+    Shortlists(const TopLists& known, const ExactScores& exact);
+
+    idx_t k() const { return k_; }
+
+    /// An item whose score plus error is lower cannot enter. May be called
+    /// while other threads add.
+    float threshold(idx_t query) const {
+        return std::atomic_ref(thresholds_[query])
+            .load(std::memory_order_relaxed);
+    }
+
+    /// At least k items of the block score no less than `bound`.
+    void raise_threshold(idx_t query, float bound);
+
+    /// An item of score - error .. score + error. One thread a query at a time.
+    void add(idx_t query, idx_t row, float score, float error);
+
+    /// Offers the best to `lists`. One thread a query at a time.
+    void finish(idx_t query, TopLists& lists);
+
+  private:
+    struct Item {
+        float low;
+        float high;
+        idx_t row;
+    };
+
+    void cut(idx_t query);
+    void shorten(idx_t query);
+    void score_exactly(idx_t query, std::vector<Item>& items) const;
+
+    idx_t k_;
+    idx_t most_;  // items of a list
+    const ExactScores& exact_;
+    mutable std::vector<float> thresholds_;  // atomic_ref takes no const
+    std::vector<std::vector<Item>> lists_;
+};
+
+}  // namespace faiss_qbnorm

@@ -1,0 +1,522 @@
+#include "faiss_qbnorm/cpu/simd.h"
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "faiss_qbnorm/cpu/simd.cpp"
+#include <hwy/foreach_target.h>
+#include <hwy/highway.h>
+
+#include <hwy/cache_control.h>
+
+HWY_BEFORE_NAMESPACE();
+namespace faiss_qbnorm::simd::HWY_NAMESPACE {
+
+namespace hn = hwy::HWY_NAMESPACE;
+using F = hn::ScalableTag<float>;
+using VF = hn::Vec<F>;
+using U = hn::Rebind<std::uint32_t, F>;
+constexpr F f;
+
+/// Calls body(i) for whole vectors, then rest(i, count) for what is left.
+template <class Body, class Rest>
+HWY_INLINE void for_vectors(idx_t n, Body body, Rest rest) {
+    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+    idx_t i = 0;
+    for (; i + lanes <= n; i += lanes) body(i);
+    if (i < n) rest(i, static_cast<size_t>(n - i));
+}
+
+/// `count` lanes of what lies there, and zeros.
+HWY_INLINE VF load_n(const float* from, size_t count) {
+    HWY_ALIGN float some[hn::MaxLanes(f)] = {};
+    std::memcpy(some, from, count * sizeof(float));
+    return hn::Load(f, some);
+}
+
+// Rounds to nearest even in integers; float32 denormals become zero.
+HWY_INLINE hn::Vec<U> rounded_to_bf16(VF x) {
+    const U u;
+    const auto tiny = hn::Lt(hn::Abs(x), hn::Set(f, 0x1p-126F));
+    const auto bits = hn::BitCast(u, hn::IfThenZeroElse(tiny, x));
+    const auto odd =
+        hn::And(hn::ShiftRight<16>(bits), hn::Set(u, std::uint32_t{1}));
+    const auto up = hn::Add(odd, hn::Set(u, std::uint32_t{0x7fff}));
+    return hn::ShiftRight<16>(hn::Add(bits, up));
+}
+
+RowSize LoadRow(const float* HWY_RESTRICT row, const float* HWY_RESTRICT center,
+                int d, float* HWY_RESTRICT fp32,
+                std::uint16_t* HWY_RESTRICT bf16) {
+    const U u;
+    const hn::Rebind<std::uint16_t, F> half;
+    VF squares = hn::Zero(f);
+    VF lost = hn::Zero(f);
+    const auto measure = [&](VF x) HWY_ATTR {
+        squares = hn::MulAdd(x, x, squares);
+        if (!bf16) return hn::Zero(u);
+        const auto rounded = rounded_to_bf16(x);
+        const VF less = hn::Sub(x, hn::BitCast(f, hn::ShiftLeft<16>(rounded)));
+        lost = hn::MulAdd(less, less, lost);
+        return rounded;
+    };
+    for_vectors(
+        d,
+        [&](idx_t i) HWY_ATTR {
+            VF x = hn::LoadU(f, row + i);
+            if (center) x = hn::Sub(x, hn::LoadU(f, center + i));
+            const auto rounded = measure(x);
+            if (fp32) hn::StoreU(x, f, fp32 + i);
+            if (bf16) {
+                hn::StoreU(hn::TruncateTo(half, rounded), half, bf16 + i);
+            }
+        },
+        [&](idx_t i, size_t count) HWY_ATTR {
+            VF x = load_n(row + i, count);
+            if (center) {
+                x = hn::Sub(x, load_n(center + i, count));
+            }
+            const auto rounded = measure(x);
+            HWY_ALIGN float some[hn::MaxLanes(f)];
+            HWY_ALIGN std::uint32_t some_bits[hn::MaxLanes(f)];
+            hn::Store(x, f, some);
+            hn::Store(rounded, u, some_bits);
+            for (size_t j = 0; j < count; j++) {
+                if (fp32) fp32[i + j] = some[j];
+                if (bf16)
+                    bf16[i + j] = static_cast<std::uint16_t>(some_bits[j]);
+            }
+        });
+    return {hn::GetLane(hn::SumOfLanes(f, squares)),
+            hn::GetLane(hn::SumOfLanes(f, lost))};
+}
+
+// Eight sums in core/formula.h's order, in as many vectors as they take; a
+// product and its sum are rounded apart, as there.
+template <bool l2>
+HWY_INLINE float exact_score_of(const float* HWY_RESTRICT a,
+                                const float* HWY_RESTRICT b, int d) {
+    const hn::CappedTag<double, 8> f64;
+    const hn::Rebind<float, decltype(f64)> f32;
+    constexpr int width = static_cast<int>(hn::MaxLanes(f64));
+    constexpr int vectors = 8 / width;
+    hn::Vec<decltype(f64)> sums[vectors];
+    for (auto& sum : sums) sum = hn::Zero(f64);
+    int i = 0;
+    for (; i + 8 <= d; i += 8) {
+        for (int v = 0; v < vectors; v++) {
+            const int at = i + v * width;
+            const auto x = hn::PromoteTo(f64, hn::LoadU(f32, a + at));
+            const auto y = hn::PromoteTo(f64, hn::LoadU(f32, b + at));
+            if constexpr (l2) {
+                const auto difference = hn::Sub(x, y);
+                sums[v] = hn::Sub(sums[v], hn::Mul(difference, difference));
+            } else {
+                sums[v] = hn::Add(sums[v], hn::Mul(x, y));
+            }
+        }
+    }
+    HWY_ALIGN double s[8];
+    for (int v = 0; v < vectors; v++) hn::Store(sums[v], f64, s + v * width);
+    for (int lane = 0; i + lane < d; lane++) {
+        const double x = a[i + lane];
+        const double y = b[i + lane];
+        s[lane] += l2 ? -(x - y) * (x - y) : x * y;
+    }
+    return static_cast<float>(((s[0] + s[4]) + (s[2] + s[6])) +
+                              ((s[1] + s[5]) + (s[3] + s[7])));
+}
+
+float ExactScore(Metric metric, const float* a, const float* b, int d) {
+    return metric == Metric::l2 ? exact_score_of<true>(a, b, d)
+                                : exact_score_of<false>(a, b, d);
+}
+
+// Of one left row with `count` right rows at once.
+template <int count>
+HWY_INLINE float dots_of_row(const float* HWY_RESTRICT left,
+                             const float* HWY_RESTRICT right, int d,
+                             float* HWY_RESTRICT products, idx_t stride) {
+    VF squares = hn::Zero(f);
+    VF sums[count];
+    for (auto& sum : sums) sum = hn::Zero(f);
+    for_vectors(
+        d,
+        [&](idx_t i) HWY_ATTR {
+            const VF x = hn::LoadU(f, left + i);
+            squares = hn::MulAdd(x, x, squares);
+            for (int c = 0; c < count; c++) {
+                sums[c] =
+                    hn::MulAdd(x, hn::LoadU(f, right + c * d + i), sums[c]);
+            }
+        },
+        [&](idx_t i, size_t some) HWY_ATTR {
+            const VF x = load_n(left + i, some);
+            squares = hn::MulAdd(x, x, squares);
+            for (int c = 0; c < count; c++) {
+                sums[c] =
+                    hn::MulAdd(x, load_n(right + c * d + i, some), sums[c]);
+            }
+        });
+    for (int c = 0; c < count; c++) {
+        products[c * stride] = hn::GetLane(hn::SumOfLanes(f, sums[c]));
+    }
+    return hn::GetLane(hn::SumOfLanes(f, squares));
+}
+
+void DotProducts(const float* left, idx_t rows, const float* right,
+                 idx_t columns, int d, float* products, float* squares) {
+    // Hardware follows a stream as far as a page's end; this looks beyond.
+    constexpr idx_t ahead = 4096 / sizeof(float);
+    for (idx_t r = 0; r < rows; r++) {
+        const float* row = left + r * d;
+        for (int i = 0; i < d; i += 16) hwy::Prefetch(row + i + ahead);
+        idx_t c = 0;
+        for (; c + 4 <= columns; c += 4) {
+            squares[r] = dots_of_row<4>(row, right + c * d, d,
+                                        products + c * rows + r, rows);
+        }
+        for (; c < columns; c++) {
+            squares[r] = dots_of_row<1>(row, right + c * d, d,
+                                        products + c * rows + r, rows);
+        }
+    }
+}
+
+void ToL2Scores(float* tile, idx_t rows, idx_t columns,
+                const float* left_squares, const float* right_squares) {
+    for (idx_t r = 0; r < rows; r++) {
+        float* row = tile + r * columns;
+        const VF left = hn::Set(f, left_squares[r]);
+        const auto score = [&](VF product, VF right) HWY_ATTR {
+            return hn::Sub(hn::Sub(hn::Add(product, product), left), right);
+        };
+        for_vectors(
+            columns,
+            [&](idx_t i) HWY_ATTR {
+                hn::StoreU(score(hn::LoadU(f, row + i),
+                                 hn::LoadU(f, right_squares + i)),
+                           f, row + i);
+            },
+            [&](idx_t i, size_t) HWY_ATTR {
+                for (idx_t j = i; j < columns; j++) {
+                    row[j] = 2 * row[j] - left_squares[r] - right_squares[j];
+                }
+            });
+    }
+}
+
+void RowMaxima(const float* tile, idx_t rows, idx_t columns, float* maxima) {
+    const VF least = hn::Set(f, -std::numeric_limits<float>::infinity());
+    for (idx_t r = 0; r < rows; r++) {
+        const float* row = tile + r * columns;
+        VF most = least;
+        const auto look = [&](VF x) HWY_ATTR {
+            most = hn::IfThenElse(hn::Gt(x, most), x, most);
+        };
+        for_vectors(
+            columns, [&](idx_t i) HWY_ATTR { look(hn::LoadU(f, row + i)); },
+            [&](idx_t i, size_t count) HWY_ATTR {
+                look(hn::IfThenElse(hn::FirstN(f, count),
+                                    load_n(row + i, count), least));
+            });
+        maxima[r] = hn::GetLane(hn::MaxOfLanes(f, most));
+    }
+}
+
+/// Adds 2^y - 1 and 2^y to two sums, from y = n + r with |r| <= 1/2. The
+/// polynomial is the minimax of (2^r - 1) / r, 1.1e-8 off; in float 2^y - 1
+/// keeps 1.2e-7 of relative error near 0, too.
+HWY_INLINE void add_exp2(VF y, VF& expm1, VF& exp) {
+    const U u;
+    y = hn::Max(y, hn::Set(f, -126.0F));
+    const VF magic = hn::Set(f, 0x1.8p23F);  // leaves n in the low bits
+    const VF shifted = hn::Add(y, magic);
+    const VF r = hn::Sub(y, hn::Sub(shifted, magic));
+    VF p = hn::Set(f, 0x1.4308fap-13F);
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.5f07b4p-10F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.3b2bap-7F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.c6af6ep-5F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.ebfbdep-3F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.62e43p-1F));
+    p = hn::Mul(p, r);
+    const auto one = hn::Set(f, 1.0F);
+    const VF power =
+        hn::BitCast(f, hn::Add(hn::ShiftLeft<23>(hn::BitCast(u, shifted)),
+                               hn::BitCast(u, one)));
+    exp = hn::Add(exp, hn::MulAdd(power, p, power));
+    expm1 = hn::Add(expm1, hn::MulAdd(power, p, hn::Sub(power, one)));
+}
+
+void ExpSumsOfRows(const float* tile, idx_t rows, idx_t columns, float beta,
+                   const float* shifts, ExpSums* sums) {
+    const float scale = beta * 1.442695041F;
+    const VF scales = hn::Set(f, scale);
+    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+    for (idx_t r = 0; r < rows; r++) {
+        const float* row = tile + r * columns;
+        const VF shift = hn::Set(f, shifts[r]);
+        // Subtracted first: 0 at the shift, however large scores are.
+        const auto power = [&](VF s) HWY_ATTR {
+            return hn::Mul(hn::Sub(s, shift), scales);
+        };
+        VF expm1 = hn::Zero(f);
+        VF exp = hn::Zero(f);
+        VF odd_expm1 = hn::Zero(f);
+        VF odd_exp = hn::Zero(f);
+        idx_t i = 0;
+        for (; i + 2 * lanes <= columns; i += 2 * lanes) {
+            add_exp2(power(hn::LoadU(f, row + i)), expm1, exp);
+            add_exp2(power(hn::LoadU(f, row + i + lanes)), odd_expm1, odd_exp);
+        }
+        for (; i + lanes <= columns; i += lanes) {
+            add_exp2(power(hn::LoadU(f, row + i)), expm1, exp);
+        }
+        if (i < columns) {
+            const auto count = static_cast<size_t>(columns - i);
+            const auto mask = hn::FirstN(f, count);
+            VF rest_expm1 = hn::Zero(f);
+            VF rest_exp = hn::Zero(f);
+            add_exp2(power(load_n(row + i, count)), rest_expm1, rest_exp);
+            expm1 = hn::Add(expm1, hn::IfThenElseZero(mask, rest_expm1));
+            exp = hn::Add(exp, hn::IfThenElseZero(mask, rest_exp));
+        }
+        sums[r] = {hn::GetLane(hn::SumOfLanes(f, hn::Add(expm1, odd_expm1))),
+                   hn::GetLane(hn::SumOfLanes(f, hn::Add(exp, odd_exp)))};
+    }
+}
+
+template <class Mask>
+HWY_INLINE void append(Mask mask, idx_t row, idx_t column, bool is_column,
+                       std::vector<Place>& places) {
+    std::uint8_t bytes[8] = {};
+    hn::StoreMaskBits(f, mask, bytes);
+    std::uint64_t bits = 0;
+    for (int b = 7; b >= 0; b--) bits = bits << 8 | bytes[b];
+    for (; bits != 0; bits &= bits - 1) {
+        const auto at = static_cast<std::int32_t>(std::countr_zero(bits));
+        if (is_column) {
+            places.push_back({static_cast<std::int32_t>(row) + at, 0});
+        } else {
+            places.push_back({static_cast<std::int32_t>(row),
+                              static_cast<std::int32_t>(column) + at});
+        }
+    }
+}
+
+void Select(const float* tile, idx_t rows, idx_t columns, const float* raw,
+            const float* offsets, const float* normalised,
+            std::vector<Place>& places) {
+    for (idx_t r = 0; r < rows; r++) {
+        const float* row = tile + r * columns;
+        const VF offset = hn::Set(f, offsets ? offsets[r] : 0.0F);
+        for_vectors(
+            columns,
+            [&](idx_t c) HWY_ATTR {
+                const VF s = hn::LoadU(f, row + c);
+                auto fails = hn::Lt(s, hn::LoadU(f, raw + c));
+                if (offsets) {
+                    fails =
+                        hn::And(fails, hn::Lt(hn::Sub(s, offset),
+                                              hn::LoadU(f, normalised + c)));
+                }
+                if (HWY_LIKELY(hn::AllTrue(f, fails))) return;
+                append(hn::Not(fails), r, c, false, places);
+            },
+            [&](idx_t c, size_t count) HWY_ATTR {
+                const VF s = load_n(row + c, count);
+                auto fails = hn::Lt(s, load_n(raw + c, count));
+                if (offsets) {
+                    fails =
+                        hn::And(fails, hn::Lt(hn::Sub(s, offset),
+                                              load_n(normalised + c, count)));
+                }
+                append(hn::And(hn::Not(fails), hn::FirstN(f, count)), r, c,
+                       false, places);
+            });
+    }
+}
+
+void SelectColumn(const float* scores, idx_t n, float raw, const float* offsets,
+                  float normalised, std::vector<Place>& places) {
+    const VF least_raw = hn::Set(f, raw);
+    const VF least = hn::Set(f, normalised);
+    for_vectors(
+        n,
+        [&](idx_t i) HWY_ATTR {
+            const VF s = hn::LoadU(f, scores + i);
+            auto fails = hn::Lt(s, least_raw);
+            if (offsets) {
+                fails = hn::And(
+                    fails,
+                    hn::Lt(hn::Sub(s, hn::LoadU(f, offsets + i)), least));
+            }
+            if (HWY_LIKELY(hn::AllTrue(f, fails))) return;
+            append(hn::Not(fails), i, 0, true, places);
+        },
+        [&](idx_t i, size_t count) HWY_ATTR {
+            const VF s = load_n(scores + i, count);
+            auto fails = hn::Lt(s, least_raw);
+            if (offsets) {
+                fails = hn::And(
+                    fails,
+                    hn::Lt(hn::Sub(s, load_n(offsets + i, count)), least));
+            }
+            append(hn::And(hn::Not(fails), hn::FirstN(f, count)), i, 0, true,
+                   places);
+        });
+}
+
+void ColumnBounds(const float* tile, idx_t rows, idx_t columns,
+                  const float* offsets, idx_t groups, float* bounds) {
+    const VF least = hn::Set(f, -std::numeric_limits<float>::infinity());
+    const auto bound = [&](auto load) HWY_ATTR {
+        VF smallest = hn::Neg(least);
+        for (idx_t g = 0; g < groups; g++) {
+            VF most = least;
+            for (idx_t r = g * rows / groups; r < (g + 1) * rows / groups;
+                 r++) {
+                VF s = load(r);
+                if (offsets) s = hn::Sub(s, hn::Set(f, offsets[r]));
+                most = hn::IfThenElse(hn::Gt(s, most), s, most);
+            }
+            smallest = hn::Min(smallest, most);
+        }
+        return smallest;
+    };
+    for_vectors(
+        columns,
+        [&](idx_t c) HWY_ATTR {
+            hn::StoreU(bound([&](idx_t r) HWY_ATTR {
+                           return hn::LoadU(f, tile + r * columns + c);
+                       }),
+                       f, bounds + c);
+        },
+        [&](idx_t c, size_t count) HWY_ATTR {
+            HWY_ALIGN float some[hn::MaxLanes(f)];
+            hn::Store(bound([&](idx_t r) HWY_ATTR {
+                          return load_n(tile + r * columns + c, count);
+                      }),
+                      f, some);
+            for (size_t j = 0; j < count; j++) bounds[c + j] = some[j];
+        });
+}
+
+void CountAbove(const float* tile, idx_t rows, idx_t columns,
+                const float* offsets, const float* low, const float* high,
+                idx_t* above, std::vector<Place>& places) {
+    for (idx_t r = 0; r < rows; r++) {
+        const float* row = tile + r * columns;
+        const float offset = offsets ? offsets[r] : 0;
+        for (idx_t c = 0; c < columns; c++)
+            above[c] += row[c] - offset > high[c];
+        for_vectors(
+            columns,
+            [&](idx_t c) HWY_ATTR {
+                const VF s = hn::Sub(hn::LoadU(f, row + c), hn::Set(f, offset));
+                const auto out = hn::Or(hn::Lt(s, hn::LoadU(f, low + c)),
+                                        hn::Gt(s, hn::LoadU(f, high + c)));
+                if (HWY_LIKELY(hn::AllTrue(f, out))) return;
+                append(hn::Not(out), r, c, false, places);
+            },
+            [&](idx_t c, size_t count) HWY_ATTR {
+                for (size_t j = c; j < c + count; j++) {
+                    const float s = row[j] - offset;
+                    if (s < low[j] || s > high[j]) continue;
+                    places.push_back({static_cast<std::int32_t>(r),
+                                      static_cast<std::int32_t>(j)});
+                }
+            });
+    }
+}
+
+}  // namespace faiss_qbnorm::simd::HWY_NAMESPACE
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+
+namespace faiss_qbnorm::simd {
+
+HWY_EXPORT(LoadRow);
+HWY_EXPORT(ExactScore);
+HWY_EXPORT(DotProducts);
+HWY_EXPORT(ToL2Scores);
+HWY_EXPORT(RowMaxima);
+HWY_EXPORT(ExpSumsOfRows);
+HWY_EXPORT(Select);
+HWY_EXPORT(SelectColumn);
+HWY_EXPORT(ColumnBounds);
+HWY_EXPORT(CountAbove);
+
+std::string instruction_set() {
+    // Calling one of the kernels makes Highway choose.
+    exact_score(Metric::inner_product, nullptr, nullptr, 0);
+    const std::int64_t chosen =
+        static_cast<std::int64_t>(hwy::SupportedTargets()) & HWY_TARGETS;
+    return hwy::TargetName(chosen & -chosen);
+}
+
+RowSize load_row(const float* row, const float* center, int d, float* fp32,
+                 std::uint16_t* bf16) {
+    return HWY_DYNAMIC_DISPATCH(LoadRow)(row, center, d, fp32, bf16);
+}
+
+float exact_score(Metric metric, const float* a, const float* b, int d) {
+    return HWY_DYNAMIC_DISPATCH(ExactScore)(metric, a, b, d);
+}
+
+void dot_products(const float* left, idx_t rows, const float* right,
+                  idx_t columns, int d, float* products, float* squares) {
+    HWY_DYNAMIC_DISPATCH(DotProducts)
+    (left, rows, right, columns, d, products, squares);
+}
+
+void to_l2_scores(float* tile, idx_t rows, idx_t columns,
+                  const float* left_squares, const float* right_squares) {
+    HWY_DYNAMIC_DISPATCH(ToL2Scores)
+    (tile, rows, columns, left_squares, right_squares);
+}
+
+void row_maxima(const float* tile, idx_t rows, idx_t columns, float* maxima) {
+    HWY_DYNAMIC_DISPATCH(RowMaxima)(tile, rows, columns, maxima);
+}
+
+void exp_sums(const float* tile, idx_t rows, idx_t columns, float beta,
+              const float* shifts, ExpSums* sums) {
+    HWY_DYNAMIC_DISPATCH(ExpSumsOfRows)
+    (tile, rows, columns, beta, shifts, sums);
+}
+
+void select(const float* tile, idx_t rows, idx_t columns, const float* raw,
+            const float* offsets, const float* normalised,
+            std::vector<Place>& places) {
+    HWY_DYNAMIC_DISPATCH(Select)
+    (tile, rows, columns, raw, offsets, normalised, places);
+}
+
+void select_column(const float* scores, idx_t n, float raw,
+                   const float* offsets, float normalised,
+                   std::vector<Place>& places) {
+    HWY_DYNAMIC_DISPATCH(SelectColumn)
+    (scores, n, raw, offsets, normalised, places);
+}
+
+void column_bounds(const float* tile, idx_t rows, idx_t columns,
+                   const float* offsets, idx_t groups, float* bounds) {
+    HWY_DYNAMIC_DISPATCH(ColumnBounds)
+    (tile, rows, columns, offsets, groups, bounds);
+}
+
+void count_above(const float* tile, idx_t rows, idx_t columns,
+                 const float* offsets, const float* low, const float* high,
+                 idx_t* above, std::vector<Place>& places) {
+    HWY_DYNAMIC_DISPATCH(CountAbove)
+    (tile, rows, columns, offsets, low, high, above, places);
+}
+
+}  // namespace faiss_qbnorm::simd
+
+#endif  // HWY_ONCE

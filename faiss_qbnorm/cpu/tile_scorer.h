@@ -1,0 +1,64 @@
+#pragma once
+
+#include <memory>
+
+#include "faiss_qbnorm/cpu/queries.h"
+
+namespace faiss_qbnorm {
+
+/// One thread's tile: gallery rows, and their scores with a panel of queries.
+class TileScorer {
+  public:
+    explicit TileScorer(const Queries& queries);
+
+    /// Gallery rows [begin, end) go to rows `place` and on of the tile. The
+    /// product always has the tile's full shape: a library may sum in another
+    /// order elsewhere in it, and an item that keeps its place keeps its bits.
+    void load(const MatrixView& gallery, idx_t begin, idx_t end, idx_t place);
+
+    /// Whether some score of the tile may be beyond float.
+    bool may_overflow() const;
+
+    /// Scores of the rows loaded x the panel's queries.
+    const float* score(idx_t panel);
+
+    /// A bound on the error of the tile's scores with query `query`.
+    float error(idx_t query) const;
+
+    /// Covers the rows loaded.
+    const RowBound& bound() const { return bound_; }
+
+  private:
+    const Queries& queries_;
+    std::unique_ptr<Multiplier> multiplier_;
+    HugeVector<float> fp32_;
+    HugeVector<std::uint16_t> bf16_;
+    HugeVector<float> tile_;
+    std::vector<float> squares_;
+    Factors left_;
+    RowBound bound_;
+    idx_t place_ = 0;
+    idx_t rows_ = 0;
+};
+
+/// The same for up to few_queries queries, whose scores with a row cost less
+/// than reading it: without packing, and query by query.
+class FewQueriesScorer {
+  public:
+    explicit FewQueriesScorer(const Queries& queries);
+
+    /// Scores of the queries x gallery rows [begin, end).
+    const float* score(const MatrixView& gallery, idx_t begin, idx_t end);
+
+    /// Covers the rows of the last call.
+    const RowBound& bound() const { return bound_; }
+
+  private:
+    const Queries& queries_;
+    HugeVector<float> centered_;
+    HugeVector<float> tile_;
+    std::vector<float> squares_;
+    RowBound bound_;
+};
+
+}  // namespace faiss_qbnorm
