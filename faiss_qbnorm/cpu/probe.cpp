@@ -26,7 +26,8 @@ class ProbeWorker {
           sums_(bank.queries.shape.left_rows),
           shifts_(sums_.size()),
           maxima_(sums_.size()),
-          tile_sums_(sums_.size()) {}
+          tile_sums_(at_once),
+          fine_(sums_.size()) {}
 
     /// Gallery rows [begin, end) of the block, `place` rows into their tile.
     void run(idx_t begin, idx_t end, idx_t place, float* offsets) {
@@ -37,10 +38,24 @@ class ProbeWorker {
                       std::numeric_limits<float>::quiet_NaN());
             return;
         }
+        for (idx_t i = 0; i < rows; i++) {
+            fine_[i] = beta_ * scorer_.reach(i) < fine_below ? 1 : 0;
+        }
         for (idx_t panel = 0; panel < queries_.shape.panels(); panel++) {
             const float* scores = scorer_.score(panel);
-            fold(scores, rows, panel);
-            selector_.select({scores, rows, begin, panel}, scorer_.bound());
+            selector_.begin({scores, rows, begin, panel}, scorer_.bound());
+            if (panel == 0) {
+                start(scores, rows);
+            } else if (may_outgrow(rows)) {
+                raise_shifts(scores, rows, queries_.shape.width(panel));
+            }
+            // Both look at some rows while these are in the first cache.
+            for (idx_t i = 0; i < rows; i += at_once) {
+                const idx_t last = std::min(i + at_once, rows);
+                fold(scores, i, last, queries_.shape.width(panel));
+                selector_.look(i, last);
+            }
+            selector_.end();
         }
         for (idx_t i = 0; i < rows; i++) {
             offsets[begin + i] = static_cast<float>(sums_[i].is_offset(beta_));
@@ -48,19 +63,19 @@ class ProbeWorker {
     }
 
   private:
-    void fold(const float* scores, idx_t rows, idx_t panel) {
-        const idx_t width = queries_.shape.width(panel);
-        if (panel == 0) {
-            simd::row_maxima(scores, rows, width, shifts_.data());
-            for (idx_t i = 0; i < rows; i++) sums_[i] = {shifts_[i]};
-        } else if (may_outgrow(rows)) {
-            raise_shifts(scores, rows, width);
-        }
-        simd::exp_sums(scores, rows, width, beta_, shifts_.data(),
+    void start(const float* scores, idx_t rows) {
+        simd::row_maxima(scores, rows, queries_.shape.width(0), shifts_.data());
+        for (idx_t i = 0; i < rows; i++) sums_[i] = {shifts_[i]};
+    }
+
+    // Of rows [first, last) of the tile.
+    void fold(const float* scores, idx_t first, idx_t last, idx_t width) {
+        simd::exp_sums(scores + first * width, last - first, width, beta_,
+                       shifts_.data() + first, fine_.data() + first,
                        tile_sums_.data());
-        for (idx_t i = 0; i < rows; i++) {
-            sums_[i].add(tile_sums_[i].expm1, tile_sums_[i].exp,
-                         static_cast<double>(width));
+        for (idx_t i = first; i < last; i++) {
+            const auto [expm1, exp] = tile_sums_[i - first];
+            sums_[i].add(expm1, exp, static_cast<double>(width));
         }
     }
 
@@ -84,6 +99,10 @@ class ProbeWorker {
         }
     }
 
+    static constexpr idx_t at_once = 32;
+    // A float sum of exp is 1e-7 off, so offsets are 1e-7 / beta off: too much
+    // where scores are not large beside 1 / beta.
+    static constexpr float fine_below = 4;
     static constexpr float most_exponent = 60;  // e^60: far within float
     // Below, offsets are means to the last digit, and exponents denormal.
     static constexpr float least_beta = 1e-25F;
@@ -97,6 +116,7 @@ class ProbeWorker {
     std::vector<float> shifts_;
     std::vector<float> maxima_;
     std::vector<simd::ExpSums> tile_sums_;
+    std::vector<std::uint8_t> fine_;
 };
 
 }  // namespace

@@ -80,7 +80,9 @@ class ScanWorker {
         for (idx_t panel = first; panel < last; panel++) {
             const ScoredTile tile{scorer_.score(panel), end - begin, begin,
                                   panel};
-            selector_.select(tile, scorer_.bound(), offsets);
+            selector_.begin(tile, scorer_.bound(), offsets);
+            selector_.look(0, tile.rows);
+            selector_.end();
             scan_.raw_ranks.count(tile, scorer_.bound(), nullptr, 0);
             if (!offsets) continue;
             scan_.normalised_ranks.count(tile, scorer_.bound(), offsets,

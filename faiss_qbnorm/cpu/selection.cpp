@@ -20,9 +20,7 @@ std::vector<RowBound> panel_bounds(const Queries& queries) {
 
 Selection::Selection(const Queries& queries, const ExactScores& exact,
                      const TopLists& known)
-    : queries_(queries),
-      bounds_(panel_bounds(queries)),
-      locks_(queries.shape.panels()) {
+    : queries_(queries), bounds_(panel_bounds(queries)) {
     rankings_.push_back({Shortlists(known, exact), 0});
 }
 
@@ -55,85 +53,96 @@ Selector::Selector(Selection& selection) : selection_(selection) {
     bounds_.resize(selection.queries_.shape.panel_rows);
 }
 
-void Selector::select(const ScoredTile& tile, const RowBound& gallery,
-                      const float* offsets) {
+idx_t Selector::first_query() const {
+    return tile_.panel * selection_.queries_.shape.panel_rows;
+}
+
+idx_t Selector::width() const {
+    return selection_.queries_.shape.width(tile_.panel);
+}
+
+void Selector::begin(const ScoredTile& tile, const RowBound& gallery,
+                     const float* offsets) {
     const Queries& queries = selection_.queries_;
-    const idx_t first = tile.panel * queries.shape.panel_rows;
-    const idx_t width = queries.shape.width(tile.panel);
-    const float error =
-        score_error(queries.metric, queries.scoring.type, queries.shape.d,
-                    gallery, selection_.bounds_[tile.panel]);
-    set_thresholds(tile, error, offsets);
+    tile_ = tile;
+    offsets_ = offsets;
+    error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
+                         gallery, selection_.bounds_[tile.panel]);
     places_.clear();
-    simd::select(tile.scores, tile.rows, width, thresholds_[0].data(), offsets,
+    set_thresholds();
+}
+
+void Selector::set_thresholds() {
+    constexpr float none = -std::numeric_limits<float>::infinity();
+    const idx_t first = first_query();
+    for (size_t which = 0; which < selection_.rankings_.size(); which++) {
+        auto& [lists, more] = selection_.rankings_[which];
+        std::vector<float>& thresholds = thresholds_[which];
+        const float error = error_ + more;
+        bool all_known = true;
+        for (idx_t i = 0; i < width(); i++) {
+            const float threshold = lists.threshold(first + i);
+            all_known = all_known && threshold > none;
+            thresholds[i] = threshold - error;
+        }
+        // Without thresholds all would pass: k groups of rows give some.
+        if (all_known || 2 * lists.k() > tile_.rows || lists.k() == 0) continue;
+        simd::column_bounds(tile_.scores, tile_.rows, width(),
+                            which == 0 ? nullptr : offsets_, lists.k(),
+                            bounds_.data());
+        for (idx_t i = 0; i < width(); i++) {
+            lists.raise_threshold(first + i, bounds_[i] - error);
+            thresholds[i] = lists.threshold(first + i) - error;
+        }
+    }
+}
+
+void Selector::look(idx_t first, idx_t last) {
+    const size_t seen = places_.size();
+    simd::select(tile_.scores + first * width(), last - first, width(),
+                 thresholds_[0].data(), offsets_ ? offsets_ + first : nullptr,
                  thresholds_[1].data(), places_);
-    if (places_.empty()) return;
-    const std::lock_guard guard(selection_.locks_[tile.panel]);
+    for (size_t i = seen; i < places_.size(); i++) {
+        places_[i].row += static_cast<std::int32_t>(first);
+    }
+}
+
+void Selector::end() {
     for (const auto [row, column] : places_) {
-        add(tile, first + column, row, tile.scores[row * width + column],
-            offsets, error);
+        add(first_query() + column, row, tile_.scores[row * width() + column]);
     }
 }
 
 void Selector::select_by_query(const ScoredTile& tile, const RowBound& gallery,
                                const float* offsets) {
     const Queries& queries = selection_.queries_;
-    const idx_t first = tile.panel * queries.shape.panel_rows;
-    const float error =
-        score_error(queries.metric, queries.scoring.type, queries.shape.d,
-                    gallery, selection_.bounds_[tile.panel]);
-    for (idx_t i = 0; i < queries.shape.width(tile.panel); i++) {
+    tile_ = tile;
+    offsets_ = offsets;
+    error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
+                         gallery, selection_.bounds_[tile.panel]);
+    for (idx_t i = 0; i < width(); i++) {
+        const idx_t query = first_query() + i;
         const float* scores = tile.scores + i * tile.rows;
         float least[2] = {};
         for (size_t which = 0; which < selection_.rankings_.size(); which++) {
             auto& [lists, more] = selection_.rankings_[which];
-            least[which] = lists.threshold(first + i) - error - more;
+            least[which] = lists.threshold(query) - error_ - more;
         }
         places_.clear();
         simd::select_column(scores, tile.rows, least[0], offsets, least[1],
                             places_);
-        if (places_.empty()) continue;
-        const std::lock_guard guard(selection_.locks_[tile.panel]);
         for (const auto& place : places_) {
-            add(tile, first + i, place.row, scores[place.row], offsets, error);
+            add(query, place.row, scores[place.row]);
         }
     }
 }
 
-void Selector::set_thresholds(const ScoredTile& tile, float error,
-                              const float* offsets) {
-    constexpr float none = -std::numeric_limits<float>::infinity();
-    const ProductShape& shape = selection_.queries_.shape;
-    const idx_t first = tile.panel * shape.panel_rows;
-    const idx_t width = shape.width(tile.panel);
-    for (size_t which = 0; which < selection_.rankings_.size(); which++) {
-        auto& [lists, more] = selection_.rankings_[which];
-        std::vector<float>& thresholds = thresholds_[which];
-        bool all_known = true;
-        for (idx_t i = 0; i < width; i++) {
-            const float threshold = lists.threshold(first + i);
-            all_known = all_known && threshold > none;
-            thresholds[i] = threshold - error - more;
-        }
-        // Without thresholds all would pass: k groups of rows give some.
-        if (all_known || 2 * lists.k() > tile.rows || lists.k() == 0) continue;
-        simd::column_bounds(tile.scores, tile.rows, width,
-                            which == 0 ? nullptr : offsets, lists.k(),
-                            bounds_.data());
-        for (idx_t i = 0; i < width; i++) {
-            lists.raise_threshold(first + i, bounds_[i] - error - more);
-            thresholds[i] = lists.threshold(first + i) - error - more;
-        }
-    }
-}
-
-void Selector::add(const ScoredTile& tile, idx_t query, idx_t row, float score,
-                   const float* offsets, float error) {
+void Selector::add(idx_t query, idx_t row, float score) {
     std::vector<Selection::Ranking>& rankings = selection_.rankings_;
-    rankings[0].lists.add(query, tile.begin + row, score, error);
-    if (!offsets) return;
-    rankings[1].lists.add(query, tile.begin + row, score - offsets[row],
-                          error + rankings[1].more_error);
+    rankings[0].lists.add(query, tile_.begin + row, score, error_);
+    if (!offsets_) return;
+    rankings[1].lists.add(query, tile_.begin + row, score - offsets_[row],
+                          error_ + rankings[1].more_error);
 }
 
 }  // namespace faiss_qbnorm

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <mutex>
 #include <vector>
 
 #include "faiss_qbnorm/cpu/shortlists.h"
@@ -41,7 +40,6 @@ class Selection {
     const Queries& queries_;
     std::vector<Ranking> rankings_;  ///< raw, normalised
     std::vector<RowBound> bounds_;   ///< covers each panel's queries
-    std::vector<std::mutex> locks_;  ///< of each panel's lists
 };
 
 /// One thread's way to a Selection.
@@ -49,22 +47,29 @@ class Selector {
   public:
     explicit Selector(Selection& selection);
 
-    /// `gallery` covers the tile's rows; offsets are of them, null without a
-    /// table.
-    void select(const ScoredTile& tile, const RowBound& gallery,
-                const float* offsets = nullptr);
+    /// Turns to a tile whose rows `gallery` covers; offsets are of them, null
+    /// without a table.
+    void begin(const ScoredTile& tile, const RowBound& gallery,
+               const float* offsets = nullptr);
+    /// Looks at rows [first, last) of the tile.
+    void look(idx_t first, idx_t last);
+    /// Hands over what passed.
+    void end();
 
     /// The same of a tile that lies query by query.
     void select_by_query(const ScoredTile& tile, const RowBound& gallery,
                          const float* offsets);
 
   private:
-    void set_thresholds(const ScoredTile& tile, float error,
-                        const float* offsets);
-    void add(const ScoredTile& tile, idx_t query, idx_t row, float score,
-             const float* offsets, float error);
+    void set_thresholds();
+    void add(idx_t query, idx_t row, float score);
+    idx_t first_query() const;
+    idx_t width() const;
 
     Selection& selection_;
+    ScoredTile tile_{};
+    const float* offsets_ = nullptr;
+    float error_ = 0;  // of raw scores
     std::vector<float> thresholds_[2];
     std::vector<float> bounds_;
     std::vector<simd::Place> places_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <thread>
 
 #include "faiss_qbnorm/cpu/simd.h"
 
@@ -17,18 +18,18 @@ Scored ExactScores::operator()(idx_t query, idx_t row) const {
 
 Shortlists::Shortlists(const TopLists& known, const ExactScores& exact)
     : k_(known.k()),
-      most_(known.k() + std::max<idx_t>(known.k() / 2, 32)),
+      most_(known.k() + std::max<idx_t>(known.k() / 2, 64)),
       exact_(exact),
-      thresholds_(known.rows()),
+      items_(std::make_unique_for_overwrite<Item[]>(known.rows() * most_)),
       lists_(known.rows()) {
     for (idx_t query = 0; query < known.rows(); query++) {
-        thresholds_[query] = known.threshold(query);
+        lists_[query].threshold = known.threshold(query);
     }
 }
 
 void Shortlists::raise_threshold(idx_t query, float bound) {
     if (!(bound > threshold(query))) return;
-    std::atomic_ref(thresholds_[query]).store(bound, std::memory_order_relaxed);
+    lists_[query].threshold.store(bound, std::memory_order_relaxed);
 }
 
 void Shortlists::add(idx_t query, idx_t row, float score, float error) {
@@ -38,68 +39,74 @@ void Shortlists::add(idx_t query, idx_t row, float score, float error) {
         item.low = item.high = exact_(query, row).score;
     }
     if (item.high < threshold(query)) return;
-    std::vector<Item>& items = lists_[query];
-    items.push_back(item);
-    if (static_cast<idx_t>(items.size()) >= most_) shorten(query);
+    List& list = lists_[query];
+    while (list.lock.test_and_set(std::memory_order_acquire)) {
+        std::this_thread::yield();
+    }
+    items_[query * most_ + list.size++] = item;
+    if (list.size == most_) shorten(query);
+    list.lock.clear(std::memory_order_release);
 }
 
 // Drops what the k-th best of the list excludes.
 void Shortlists::cut(idx_t query) {
-    std::vector<Item>& items = lists_[query];
-    if (static_cast<idx_t>(items.size()) <= k_) return;
-    const auto kth = items.begin() + (k_ - 1);
+    if (lists_[query].size <= k_) return;
+    const std::span<Item> list = items(query);
+    const auto kth = list.begin() + (k_ - 1);
     std::nth_element(
-        items.begin(), kth, items.end(),
+        list.begin(), kth, list.end(),
         [](const Item& a, const Item& b) { return a.low > b.low; });
     raise_threshold(query, kth->low);
     const float least = threshold(query);
-    std::erase_if(items, [&](const Item& item) { return item.high < least; });
+    const auto end =
+        std::remove_if(list.begin(), list.end(),
+                       [&](const Item& item) { return item.high < least; });
+    lists_[query].size = static_cast<std::int32_t>(end - list.begin());
 }
 
 void Shortlists::shorten(idx_t query) {
-    std::vector<Item>& items = lists_[query];
     const idx_t half_free = (k_ + most_) / 2;
     cut(query);
-    if (static_cast<idx_t>(items.size()) <= half_free) return;
+    if (lists_[query].size <= half_free) return;
     // The errors leave too many: exact scores decide, and of those that tie
     // the lower labels.
-    score_exactly(query, items);
+    score_exactly(query);
     cut(query);
-    if (static_cast<idx_t>(items.size()) <= k_) return;
-    std::nth_element(items.begin(), items.begin() + (k_ - 1), items.end(),
+    if (lists_[query].size <= k_) return;
+    const std::span<Item> list = items(query);
+    std::nth_element(list.begin(), list.begin() + (k_ - 1), list.end(),
                      [&](const Item& a, const Item& b) {
                          return ranks_before({a.low, exact_.label(a.row)},
                                              {b.low, exact_.label(b.row)});
                      });
-    items.resize(k_);
+    lists_[query].size = static_cast<std::int32_t>(k_);
 }
 
-void Shortlists::score_exactly(idx_t query, std::vector<Item>& items) const {
+void Shortlists::score_exactly(idx_t query) const {
     // Rows lie anywhere: ask for the next while one is scored.
     constexpr size_t ahead = 4;
     constexpr int line = 16;
-    for (size_t i = 0; i < items.size() + ahead; i++) {
-        if (i < items.size() && items[i].low != items[i].high) {
-            const float* vector = exact_.vector(items[i].row);
+    const std::span<Item> list = items(query);
+    for (size_t i = 0; i < list.size() + ahead; i++) {
+        if (i < list.size() && list[i].low != list[i].high) {
+            const float* vector = exact_.vector(list[i].row);
             for (int j = 0; j < exact_.d(); j += line) {
                 __builtin_prefetch(vector + j);
             }
         }
         if (i < ahead) continue;
-        Item& item = items[i - ahead];
+        Item& item = list[i - ahead];
         if (item.low == item.high) continue;  // scored before
         item.low = item.high = exact_(query, item.row).score;
     }
 }
 
 void Shortlists::finish(idx_t query, TopLists& lists) {
-    std::vector<Item>& items = lists_[query];
     cut(query);
-    score_exactly(query, items);
-    for (const Item& item : items) {
+    score_exactly(query);
+    for (const Item& item : items(query)) {
         lists.offer(query, {item.low, exact_.label(item.row)});
     }
-    items = {};
 }
 
 }  // namespace faiss_qbnorm

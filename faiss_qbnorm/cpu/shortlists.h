@@ -1,6 +1,8 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
+#include <span>
 #include <vector>
 
 #include "faiss_qbnorm/core/top_lists.h"
@@ -41,14 +43,13 @@ class Shortlists {
     /// An item whose score plus error is lower cannot enter. May be called
     /// while other threads add.
     float threshold(idx_t query) const {
-        return std::atomic_ref(thresholds_[query])
-            .load(std::memory_order_relaxed);
+        return lists_[query].threshold.load(std::memory_order_relaxed);
     }
 
     /// At least k items of the block score no less than `bound`.
     void raise_threshold(idx_t query, float bound);
 
-    /// An item of score - error .. score + error. One thread a query at a time.
+    /// An item of score - error .. score + error. Threads may add at once.
     void add(idx_t query, idx_t row, float score, float error);
 
     /// Offers the best to `lists`. One thread a query at a time.
@@ -61,15 +62,26 @@ class Shortlists {
         idx_t row;
     };
 
+    /// One query's: together, since threads that share them share the line.
+    struct alignas(16) List {
+        std::atomic<float> threshold;
+        std::atomic_flag lock;  // held for a moment
+        std::int32_t size = 0;
+    };
+
+    std::span<Item> items(idx_t query) const {
+        return {items_.get() + query * most_,
+                static_cast<size_t>(lists_[query].size)};
+    }
     void cut(idx_t query);
     void shorten(idx_t query);
-    void score_exactly(idx_t query, std::vector<Item>& items) const;
+    void score_exactly(idx_t query) const;
 
     idx_t k_;
     idx_t most_;  // items of a list
     const ExactScores& exact_;
-    mutable std::vector<float> thresholds_;  // atomic_ref takes no const
-    std::vector<std::vector<Item>> lists_;
+    std::unique_ptr<Item[]> items_;  // most_ a query
+    std::vector<List> lists_;
 };
 
 }  // namespace faiss_qbnorm

@@ -227,10 +227,14 @@ void RowMaxima(const float* tile, idx_t rows, idx_t columns, float* maxima) {
     }
 }
 
-/// Adds 2^y - 1 and 2^y to two sums, from y = n + r with |r| <= 1/2. The
-/// polynomial is the minimax of (2^r - 1) / r, 1.1e-8 off; in float 2^y - 1
-/// keeps 1.2e-7 of relative error near 0, too.
-HWY_INLINE void add_exp2(VF y, VF& expm1, VF& exp) {
+/// 2^y for y from -126: power + power * p with power = 2^n, y = n + r and |r|
+/// <= 1/2. The polynomial is the minimax of (2^r - 1) / r, 1.1e-8 off.
+struct Exp2 {
+    VF power;
+    VF p;
+};
+
+HWY_INLINE Exp2 exp2(VF y) {
     const U u;
     y = hn::Max(y, hn::Set(f, -126.0F));
     const VF magic = hn::Set(f, 0x1.8p23F);  // leaves n in the low bits
@@ -242,60 +246,74 @@ HWY_INLINE void add_exp2(VF y, VF& expm1, VF& exp) {
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.c6af6ep-5F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.ebfbdep-3F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.62e43p-1F));
-    p = hn::Mul(p, r);
-    const auto one = hn::Set(f, 1.0F);
-    const VF power =
-        hn::BitCast(f, hn::Add(hn::ShiftLeft<23>(hn::BitCast(u, shifted)),
-                               hn::BitCast(u, one)));
-    exp = hn::Add(exp, hn::MulAdd(power, p, power));
-    expm1 = hn::Add(expm1, hn::MulAdd(power, p, hn::Sub(power, one)));
+    const auto one = hn::BitCast(u, hn::Set(f, 1.0F));
+    const auto bits = hn::ShiftLeft<23>(hn::BitCast(u, shifted));
+    return {hn::BitCast(f, hn::Add(bits, one)), hn::Mul(p, r)};
+}
+
+/// Sums 2^y over a row, and with `fine` 2^y - 1 apart: in float it keeps 1.2e-7
+/// of relative error near y = 0, where the sum of 2^y has lost the digits.
+template <bool fine>
+HWY_INLINE ExpSums exp_sums_of(const float* row, idx_t columns, VF scale,
+                               VF shift) {
+    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+    VF exp[2] = {hn::Zero(f), hn::Zero(f)};
+    VF expm1[2] = {hn::Zero(f), hn::Zero(f)};
+    // Subtracted first: 0 at the shift, however large scores are.
+    const auto power = [&](VF s) HWY_ATTR {
+        return exp2(hn::Mul(hn::Sub(s, shift), scale));
+    };
+    const auto of_exp = [](const Exp2& e) HWY_ATTR {
+        return hn::MulAdd(e.power, e.p, e.power);
+    };
+    const auto of_expm1 = [](const Exp2& e) HWY_ATTR {
+        return hn::MulAdd(e.power, e.p, hn::Sub(e.power, hn::Set(f, 1.0F)));
+    };
+    const auto add = [&](VF s, int which) HWY_ATTR {
+        const Exp2 e = power(s);
+        exp[which] = hn::Add(exp[which], of_exp(e));
+        if (fine) expm1[which] = hn::Add(expm1[which], of_expm1(e));
+    };
+    idx_t i = 0;
+    for (; i + 2 * lanes <= columns; i += 2 * lanes) {
+        add(hn::LoadU(f, row + i), 0);
+        add(hn::LoadU(f, row + i + lanes), 1);
+    }
+    for (; i + lanes <= columns; i += lanes) add(hn::LoadU(f, row + i), 0);
+    if (i < columns) {
+        const auto count = static_cast<size_t>(columns - i);
+        const auto mask = hn::FirstN(f, count);
+        const Exp2 e = power(load_n(row + i, count));
+        exp[0] = hn::Add(exp[0], hn::IfThenElseZero(mask, of_exp(e)));
+        if (fine) {
+            expm1[0] = hn::Add(expm1[0], hn::IfThenElseZero(mask, of_expm1(e)));
+        }
+    }
+    const float sum = hn::GetLane(hn::SumOfLanes(f, hn::Add(exp[0], exp[1])));
+    if (!fine) return {sum - static_cast<float>(columns), sum};
+    return {hn::GetLane(hn::SumOfLanes(f, hn::Add(expm1[0], expm1[1]))), sum};
 }
 
 void ExpSumsOfRows(const float* tile, idx_t rows, idx_t columns, float beta,
-                   const float* shifts, ExpSums* sums) {
-    const float scale = beta * 1.442695041F;
-    const VF scales = hn::Set(f, scale);
-    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+                   const float* shifts, const std::uint8_t* fine,
+                   ExpSums* sums) {
+    const VF scale = hn::Set(f, beta * 1.442695041F);
     for (idx_t r = 0; r < rows; r++) {
         const float* row = tile + r * columns;
         const VF shift = hn::Set(f, shifts[r]);
-        // Subtracted first: 0 at the shift, however large scores are.
-        const auto power = [&](VF s) HWY_ATTR {
-            return hn::Mul(hn::Sub(s, shift), scales);
-        };
-        VF expm1 = hn::Zero(f);
-        VF exp = hn::Zero(f);
-        VF odd_expm1 = hn::Zero(f);
-        VF odd_exp = hn::Zero(f);
-        idx_t i = 0;
-        for (; i + 2 * lanes <= columns; i += 2 * lanes) {
-            add_exp2(power(hn::LoadU(f, row + i)), expm1, exp);
-            add_exp2(power(hn::LoadU(f, row + i + lanes)), odd_expm1, odd_exp);
-        }
-        for (; i + lanes <= columns; i += lanes) {
-            add_exp2(power(hn::LoadU(f, row + i)), expm1, exp);
-        }
-        if (i < columns) {
-            const auto count = static_cast<size_t>(columns - i);
-            const auto mask = hn::FirstN(f, count);
-            VF rest_expm1 = hn::Zero(f);
-            VF rest_exp = hn::Zero(f);
-            add_exp2(power(load_n(row + i, count)), rest_expm1, rest_exp);
-            expm1 = hn::Add(expm1, hn::IfThenElseZero(mask, rest_expm1));
-            exp = hn::Add(exp, hn::IfThenElseZero(mask, rest_exp));
-        }
-        sums[r] = {hn::GetLane(hn::SumOfLanes(f, hn::Add(expm1, odd_expm1))),
-                   hn::GetLane(hn::SumOfLanes(f, hn::Add(exp, odd_exp)))};
+        sums[r] = fine[r] ? exp_sums_of<true>(row, columns, scale, shift)
+                          : exp_sums_of<false>(row, columns, scale, shift);
     }
 }
 
 template <class Mask>
 HWY_INLINE void append(Mask mask, idx_t row, idx_t column, bool is_column,
                        std::vector<Place>& places) {
+    static_assert(std::endian::native == std::endian::little);
+    std::uint64_t bits = 0;
     std::uint8_t bytes[8] = {};
     hn::StoreMaskBits(f, mask, bytes);
-    std::uint64_t bits = 0;
-    for (int b = 7; b >= 0; b--) bits = bits << 8 | bytes[b];
+    std::memcpy(&bits, bytes, sizeof bits);
     for (; bits != 0; bits &= bits - 1) {
         const auto at = static_cast<std::int32_t>(std::countr_zero(bits));
         if (is_column) {
@@ -307,36 +325,67 @@ HWY_INLINE void append(Mask mask, idx_t row, idx_t column, bool is_column,
     }
 }
 
+/// The lanes that fail both thresholds.
+template <bool with_offset>
+HWY_INLINE auto failing(VF s, VF raw, VF offset, VF normalised) {
+    const auto fails = hn::Lt(s, raw);
+    if constexpr (with_offset) {
+        return hn::And(fails, hn::Lt(hn::Sub(s, offset), normalised));
+    } else {
+        return fails;
+    }
+}
+
+template <bool with_offset>
+HWY_INLINE void select_in_row(const float* HWY_RESTRICT scores, idx_t columns,
+                              const float* HWY_RESTRICT raw, VF offset,
+                              const float* HWY_RESTRICT normalised, idx_t row,
+                              std::vector<Place>& places) {
+    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+    const auto fails = [&](idx_t c) HWY_ATTR {
+        const VF least =
+            with_offset ? hn::LoadU(f, normalised + c) : hn::Zero(f);
+        return failing<with_offset>(hn::LoadU(f, scores + c),
+                                    hn::LoadU(f, raw + c), offset, least);
+    };
+    idx_t c = 0;
+    // Almost always all fail: one branch for four vectors.
+    for (; c + 4 * lanes <= columns; c += 4 * lanes) {
+        const auto first = fails(c);
+        const auto second = fails(c + lanes);
+        const auto third = fails(c + 2 * lanes);
+        const auto fourth = fails(c + 3 * lanes);
+        const auto all =
+            hn::And(hn::And(first, second), hn::And(third, fourth));
+        if (HWY_LIKELY(hn::AllTrue(f, all))) continue;
+        append(hn::Not(first), row, c, false, places);
+        append(hn::Not(second), row, c + lanes, false, places);
+        append(hn::Not(third), row, c + 2 * lanes, false, places);
+        append(hn::Not(fourth), row, c + 3 * lanes, false, places);
+    }
+    for (; c + lanes <= columns; c += lanes) {
+        append(hn::Not(fails(c)), row, c, false, places);
+    }
+    if (c == columns) return;
+    const auto count = static_cast<size_t>(columns - c);
+    const VF least = with_offset ? load_n(normalised + c, count) : hn::Zero(f);
+    const auto passes = hn::Not(failing<with_offset>(
+        load_n(scores + c, count), load_n(raw + c, count), offset, least));
+    append(hn::And(passes, hn::FirstN(f, count)), row, c, false, places);
+}
+
 void Select(const float* tile, idx_t rows, idx_t columns, const float* raw,
             const float* offsets, const float* normalised,
             std::vector<Place>& places) {
     for (idx_t r = 0; r < rows; r++) {
         const float* row = tile + r * columns;
-        const VF offset = hn::Set(f, offsets ? offsets[r] : 0.0F);
-        for_vectors(
-            columns,
-            [&](idx_t c) HWY_ATTR {
-                const VF s = hn::LoadU(f, row + c);
-                auto fails = hn::Lt(s, hn::LoadU(f, raw + c));
-                if (offsets) {
-                    fails =
-                        hn::And(fails, hn::Lt(hn::Sub(s, offset),
-                                              hn::LoadU(f, normalised + c)));
-                }
-                if (HWY_LIKELY(hn::AllTrue(f, fails))) return;
-                append(hn::Not(fails), r, c, false, places);
-            },
-            [&](idx_t c, size_t count) HWY_ATTR {
-                const VF s = load_n(row + c, count);
-                auto fails = hn::Lt(s, load_n(raw + c, count));
-                if (offsets) {
-                    fails =
-                        hn::And(fails, hn::Lt(hn::Sub(s, offset),
-                                              load_n(normalised + c, count)));
-                }
-                append(hn::And(hn::Not(fails), hn::FirstN(f, count)), r, c,
-                       false, places);
-            });
+        if (offsets) {
+            select_in_row<true>(row, columns, raw, hn::Set(f, offsets[r]),
+                                normalised, r, places);
+        } else {
+            select_in_row<false>(row, columns, raw, hn::Zero(f), nullptr, r,
+                                 places);
+        }
     }
 }
 
@@ -485,9 +534,9 @@ void row_maxima(const float* tile, idx_t rows, idx_t columns, float* maxima) {
 }
 
 void exp_sums(const float* tile, idx_t rows, idx_t columns, float beta,
-              const float* shifts, ExpSums* sums) {
+              const float* shifts, const std::uint8_t* fine, ExpSums* sums) {
     HWY_DYNAMIC_DISPATCH(ExpSumsOfRows)
-    (tile, rows, columns, beta, shifts, sums);
+    (tile, rows, columns, beta, shifts, fine, sums);
 }
 
 void select(const float* tile, idx_t rows, idx_t columns, const float* raw,

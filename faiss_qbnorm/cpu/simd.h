@@ -48,10 +48,10 @@ struct ExpSums {
     float exp = 0;    ///< of exp(beta (s - shift))
 };
 
-/// Sums each row of the tile. Exponents must stay below 2^100 / columns;
-/// those under 2^-126 count as zero.
+/// Sums each row of the tile. Exponents must stay below 2^100; those under
+/// 2^-126 count as that. expm1 of rows that are not `fine` is exp - columns.
 void exp_sums(const float* tile, idx_t rows, idx_t columns, float beta,
-              const float* shifts, ExpSums* sums);
+              const float* shifts, const std::uint8_t* fine, ExpSums* sums);
 
 /// A place in a tile.
 struct Place {

@@ -67,6 +67,13 @@ float TileScorer::error(idx_t query) const {
                        bound_, queries_.bounds[query]);
 }
 
+float TileScorer::reach(idx_t i) const {
+    const float norm = std::sqrt(squares_[place_ + i]);
+    const float most = queries_.bound.norm;
+    return queries_.metric == Metric::l2 ? (norm + most) * (norm + most)
+                                         : norm * most;
+}
+
 FewQueriesScorer::FewQueriesScorer(const Queries& queries)
     : queries_(queries),
       centered_(queries.center ? queries.shape.left_rows * queries.shape.d : 0),

@@ -28,6 +28,9 @@ class TileScorer {
     /// Covers the rows loaded.
     const RowBound& bound() const { return bound_; }
 
+    /// How large a score of the i-th row loaded can be, by magnitude.
+    float reach(idx_t i) const;
+
   private:
     const Queries& queries_;
     std::unique_ptr<Multiplier> multiplier_;
