@@ -1,10 +1,9 @@
 #pragma once
 
-#include <faiss/Index.h>
-
 #include "bench/common/data.h"
 #include "bench/cpu/oracle.h"
 #include "bench/cpu/rows.h"
+#include "faiss_qbnorm/IndexQBNorm.h"
 
 namespace bench {
 
@@ -21,6 +20,18 @@ class Batch {
     void search(const faiss::Index& index) {
         index.search(size(), queries().data, k_, distances_.data(),
                      labels_.data());
+    }
+
+    /// Throws unless the index answers a sample of the queries rightly.
+    void verify(faiss_qbnorm::IndexQBNorm& index, const RawScores& raw,
+                double tolerance = float_rounding) {
+        constexpr idx_t checked = 10;
+        for (const Method method : both_methods) {
+            index.normalization.method = method;
+            search(index);
+            verify_answers(raw, index.table()->columns.front(), method,
+                           sample(size(), checked), answered(), tolerance);
+        }
     }
 
     Contender contender(const std::string& name, const faiss::Index& index) {

@@ -12,7 +12,6 @@ using namespace faiss_qbnorm;
 namespace {
 
 constexpr idx_t k = 10;
-constexpr idx_t checked_queries = 20;
 
 /// The scores of a base's first `candidates` items: what is reranked.
 RawScores candidate_scores(const faiss::Index& base, const MatrixView& queries,
@@ -48,10 +47,8 @@ void bench_hnsw(const Setup& setup) {
         setup.ef_search,
         std::max(static_cast<idx_t>(k * index.k_factor), index.min_candidates));
     Batch batch(setup.graph_queries, setup.d, k);
-    batch.search(index);
-    verify_answers(candidate_scores(graph.hnsw, batch.queries(), candidates),
-                   index.table()->columns.front(), Method::dis,
-                   sample(batch.size(), checked_queries), batch.answered());
+    batch.verify(index,
+                 candidate_scores(graph.hnsw, batch.queries(), candidates));
     const auto measured = race({batch.contender("IndexQBNorm", index),
                                 batch.contender("the bare base", graph.hnsw)});
     print({"hnsw",

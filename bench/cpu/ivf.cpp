@@ -19,7 +19,6 @@ namespace {
 
 constexpr int rounds_of_k_means = 4;
 constexpr idx_t k = 10;
-constexpr idx_t checked_queries = 10;
 constexpr double tolerance = 1e-5;  ///< of FAISS's float sums
 
 /// The IVF bases, over one quantizer.
@@ -58,11 +57,7 @@ void search_over(const Setup& setup, const std::string& name,
     index.set_querybank(bank.view().rows, bank.view().data, gallery.data);
     for (const idx_t nq : setup.ivf_queries) {
         Batch batch(nq, gallery.d, k);
-        batch.search(index);
-        verify_answers(probed_products(base, batch.queries()),
-                       index.table()->columns.front(), Method::dis,
-                       sample(nq, checked_queries), batch.answered(),
-                       tolerance);
+        batch.verify(index, probed_products(base, batch.queries()), tolerance);
         const auto measured = race({batch.contender("IndexQBNorm", index),
                                     batch.contender("the bare base", base)});
         print({"ivf",

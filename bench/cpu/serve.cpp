@@ -104,12 +104,15 @@ void serve_scan(const Json& parameters) {
     served.prepare = [&](const Json& request) {
         room.resize(request.at("nq"), request.at("k"));
         QBNormSearchStats stats;
-        SearchParametersQBNorm parameters;
-        parameters.stats = &stats;
-        index.search(room.nq, queries.view().data, room.k, room.scores.data(),
-                     room.labels.data(), &parameters);
-        verify_answers(raw, index.table()->columns.front(), Method::dis,
-                       sample(room.nq, checked_queries), room.answered());
+        SearchParametersQBNorm asked;
+        asked.stats = &stats;
+        for (const Method method : both_methods) {
+            asked.method = method;
+            index.search(room.nq, queries.view().data, room.k,
+                         room.scores.data(), room.labels.data(), &asked);
+            verify_answers(raw, index.table()->columns.front(), method,
+                           sample(room.nq, checked_queries), room.answered());
+        }
         return Json{{"open gates", stats.open_gates}};
     };
     served.works["ours"] = [&] { search(index); };
@@ -129,20 +132,26 @@ void serve_dis(const Json& parameters) {
     Room room;
     room.resize(queries.view().rows, parameters.at("k"));
     NormTable table;
-    const auto fit_and_search = [&] {
-        const MemoryGallery items(gallery.view());
-        table = fit(*engine, items, bank.view(), {});
-        exact_search(*engine, items, Metric::inner_product, &table, Method::dis,
+    const MemoryGallery items(gallery.view());
+    const auto search = [&](Method method) {
+        exact_search(*engine, items, Metric::inner_product, &table, method,
                      queries.view(), room.k,
                      {room.scores.data(), room.labels.data()});
     };
+    const auto fit_and_search = [&] {
+        table = fit(*engine, items, bank.view(), {});
+        search(Method::dis);
+    };
     Served served;
     served.prepare = [&](const Json&) {
-        fit_and_search();
+        table = fit(*engine, items, bank.view(), {});
         verify_table(table, gallery.view(), bank.view());
-        verify_answers(products(gallery.view(), queries.view()),
-                       table.columns.front(), Method::dis,
-                       sample(room.nq, checked_queries), room.answered());
+        for (const Method method : both_methods) {
+            search(method);
+            verify_answers(products(gallery.view(), queries.view()),
+                           table.columns.front(), method,
+                           sample(room.nq, checked_queries), room.answered());
+        }
         return Json(room.first_labels(room.nq));
     };
     served.works["ours"] = fit_and_search;

@@ -19,6 +19,7 @@ namespace {
 constexpr idx_t k = 10;
 constexpr idx_t nprobe = 32;
 constexpr idx_t checked_queries = 10;
+constexpr double tolerance = 1e-5;  ///< of FAISS's float sums
 
 /// Batches of one query set, searched by some host threads, each of which has
 /// one OpenMP thread.
@@ -73,13 +74,15 @@ class Crowd {
 };
 
 void search_from_many(const std::string& name, Crowd& crowd,
-                      const RawScores& raw, const IndexQBNorm& index,
-                      idx_t batch) {
-    crowd.search(1);
+                      const RawScores& raw, IndexQBNorm& index, idx_t batch) {
+    for (const Method method : both_methods) {
+        index.normalization.method = method;
+        crowd.search(1);
+        verify_answers(raw, index.table()->columns.front(), method,
+                       sample(crowd.queries().rows, checked_queries),
+                       crowd.answered(), tolerance);
+    }
     const std::vector<idx_t> labels = crowd.labels();
-    verify_answers(raw, index.table()->columns.front(), Method::dis,
-                   sample(crowd.queries().rows, checked_queries),
-                   crowd.answered(), 1e-5);
     for (const int threads : {2, 8}) {
         crowd.search(threads);
         require(crowd.labels() == labels, threads,
