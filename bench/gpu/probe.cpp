@@ -1,8 +1,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "bench/common/verify.h"
 #include "bench/gpu/benchmarks.h"
-#include "bench/gpu/verify.h"
 #include "faiss_qbnorm/gallery.h"
 
 namespace bench {

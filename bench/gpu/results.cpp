@@ -1,29 +1,14 @@
 #include "bench/gpu/results.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
-#include <vector>
 
 #include "faiss_qbnorm/core/error.h"
 
 namespace bench {
 
 namespace {
-
-constexpr int usual_rounds = 9;
-constexpr int least_rounds = 5;
-constexpr double slow = 1;  ///< seconds of a call that is repeated less
-
-int rounds(double seconds) {
-    return seconds > slow ? least_rounds : usual_rounds;
-}
-
-Times summary(std::vector<double> seconds) {
-    std::sort(seconds.begin(), seconds.end());
-    return {seconds[seconds.size() / 2], seconds.front(), seconds.back()};
-}
 
 Json entry_of(const Result& result, const Times& times) {
     return {{"benchmark", result.benchmark},
@@ -42,24 +27,6 @@ std::string written(const char* sign, double ratio) {
 }
 
 }  // namespace
-
-Pair compare(const Timed& ours, const Timed& reference) {
-    std::vector<double> our_seconds;
-    std::vector<double> reference_seconds;
-    const int n = rounds(reference() + ours());
-    for (int i = 0; i < n; i++) {
-        reference_seconds.push_back(reference());
-        our_seconds.push_back(ours());
-    }
-    return {summary(our_seconds), summary(reference_seconds)};
-}
-
-Times repeat(const Timed& ours) {
-    std::vector<double> seconds;
-    const int n = rounds(ours());
-    for (int i = 0; i < n; i++) seconds.push_back(ours());
-    return summary(seconds);
-}
 
 Results::Results(std::string path, std::string only, Json head)
     : path_(std::move(path)), only_(std::move(only)), all_(std::move(head)) {

@@ -1,43 +1,16 @@
 #pragma once
 
-#include <chrono>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
+
+#include "bench/common/timing.h"
 
 /// What is measured, and how it is written.
 
 namespace bench {
 
 using Json = nlohmann::json;
-
-/// Runs something once and returns the seconds it took.
-using Timed = std::function<double()>;
-
-template <class Work>
-double seconds_of(const Work& work) {
-    const auto begin = std::chrono::steady_clock::now();
-    work();
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() -
-                                         begin)
-        .count();
-}
-
-struct Times {
-    double median = 0;
-    double least = 0;
-    double most = 0;
-};
-
-struct Pair {
-    Times ours;
-    Times reference;
-};
-
-/// Times both in turn, after a warm-up of each.
-Pair compare(const Timed& ours, const Timed& reference);
-/// The same without a reference.
-Times repeat(const Timed& ours);
 
 /// What a ratio should be. Ratios of rates are ours over the reference's;
 /// ratios of seconds likewise, so that there less is better.

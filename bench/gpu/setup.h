@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "bench/gpu/data.h"
+#include "bench/common/data.h"
 #include "bench/gpu/results.h"
 #include "cuda/engine_cuda.h"
 

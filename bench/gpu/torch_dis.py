@@ -1,9 +1,9 @@
 """Dynamic Inverted Softmax in PyTorch: the reference of bench_gpu's "dis".
 
 Reads from bench_gpu's file which search to repeat, makes the same gallery,
-queries and table (data.cpp, to the bit), searches with half matrix products
-and topk, block after block, and writes the median seconds of a batch. The
-block size is the best of several.
+queries and table (common/data.cpp, to the bit), searches with half matrix
+products and topk, block after block, and writes the median seconds of a batch.
+The block size is the best of several.
 """
 
 import argparse
@@ -18,7 +18,7 @@ BLOCKS = (1 << 15, 1 << 17, 1 << 19)
 
 
 def mix(x):
-    """data.cpp's mix, of 32-bit numbers held in int64."""
+    """common/data.cpp's mix, of 32-bit numbers held in int64."""
     x = ((x ^ (x >> 16)) * 0x7FEB352D) & LOW
     x = ((x ^ (x >> 15)) * 0x846CA68B) & LOW
     return x ^ (x >> 16)

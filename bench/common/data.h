@@ -2,11 +2,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 
 #include "faiss_qbnorm/core/norm_table.h"
 
-/// Random data by a hash of its place, so that many cores (and torch_dis.py,
-/// which repeats this to the bit) make the same gigabytes in seconds.
+/// Random data by a hash of its place, so that many cores (and
+/// gpu/torch_dis.py, which repeats this to the bit) make the same gigabytes in
+/// seconds.
 
 namespace bench {
 
@@ -27,9 +29,8 @@ class HostArray {
     T* data() const { return static_cast<T*>(owner_.get()); }
     idx_t size() const { return size_; }
     T& operator[](idx_t i) const { return data()[i]; }
-    faiss_qbnorm::SharedArray<T> shared() const {
-        return {owner_, {data(), static_cast<size_t>(size_)}};
-    }
+    std::span<T> span() const { return {data(), static_cast<size_t>(size_)}; }
+    faiss_qbnorm::SharedArray<T> shared() const { return {owner_, span()}; }
 
   private:
     static std::shared_ptr<void> allocate(idx_t bytes);
@@ -50,6 +51,13 @@ class Vectors {
     int d_;
     HostArray<float> data_;
 };
+
+/// Offsets around -0.5.
+void fill_offsets(std::span<float> offsets, std::uint32_t seed);
+
+/// A set of every other item.
+void fill_activation(idx_t items, std::span<std::uint64_t> words,
+                     std::uint32_t seed);
 
 /// A table of offsets around -0.5 in which every other item is active.
 NormTable make_table(idx_t items, int d, std::uint32_t seed);

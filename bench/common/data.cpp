@@ -1,4 +1,4 @@
-#include "bench/gpu/data.h"
+#include "bench/common/data.h"
 
 #include <sys/mman.h>
 
@@ -100,23 +100,31 @@ Vectors::Vectors(idx_t rows, int d, std::uint32_t seed)
     }
 }
 
-NormTable make_table(idx_t items, int d, std::uint32_t seed) {
-    const HostArray<float> offsets(items);
+void fill_offsets(std::span<float> offsets, std::uint32_t seed) {
 #pragma omp parallel for
-    for (idx_t i = 0; i < items; i++) {
+    for (size_t i = 0; i < offsets.size(); i++) {
         const float unit = static_cast<float>(hash(i, seed) >> 8) * 0x1p-24F;
         offsets[i] = unit * 0.1F - 0.55F;
     }
-    const idx_t words = (items + 63) / 64;
-    const HostArray<std::uint64_t> bits(words);
+}
+
+void fill_activation(idx_t items, std::span<std::uint64_t> words,
+                     std::uint32_t seed) {
 #pragma omp parallel for
-    for (idx_t i = 0; i < words; i++) {
-        bits[i] = hash(2 * i, seed + 1) |
-                  std::uint64_t{hash(2 * i + 1, seed + 1)} << 32;
+    for (size_t i = 0; i < words.size(); i++) {
+        words[i] = hash(2 * i, seed) | std::uint64_t{hash(2 * i + 1, seed)}
+                                           << 32;
     }
     if (items % 64 > 0) {
-        bits[words - 1] &= (std::uint64_t{1} << (items % 64)) - 1;
+        words.back() &= (std::uint64_t{1} << (items % 64)) - 1;
     }
+}
+
+NormTable make_table(idx_t items, int d, std::uint32_t seed) {
+    const HostArray<float> offsets(items);
+    fill_offsets(offsets.span(), seed);
+    const HostArray<std::uint64_t> bits((items + 63) / 64);
+    fill_activation(items, bits.span(), seed + 1);
     NormTable table{d, faiss_qbnorm::Metric::inner_product, items, 0, items, 0,
                     {}};
     faiss_qbnorm::BankColumn& column = table.columns.emplace_back();
