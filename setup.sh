@@ -5,7 +5,7 @@ cd "$(dirname "$0")"
 
 packages=(g++ cmake ninja-build libfaiss-dev libopenblas-openmp-dev
   libgtest-dev libboost-context-dev libcli11-dev nlohmann-json3-dev
-  libbenchmark-dev libxxhash-dev python3-venv)
+  libxxhash-dev libhwy-dev libdnnl-dev python3-venv)
 
 usage() {
   cat <<END

@@ -8,7 +8,7 @@
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
 #include "faiss_qbnorm/cpu/bound.h"
-#include "faiss_qbnorm/cpu/survivors.h"
+#include "faiss_qbnorm/cpu/simd_rerank.h"
 
 namespace faiss_qbnorm {
 
@@ -26,14 +26,18 @@ class Reranker {
           k_(k),
           answers_(answers),
           // Few enough to stay in cache, enough to hide the memory's latency.
-          ahead_(std::clamp<idx_t>(in_flight / std::max<idx_t>(size(), 1), 1,
-                                   most_ahead)),
-          differences_(padded(size())) {}
+          ahead_(is_long()
+                     ? 0
+                     : std::clamp<idx_t>(in_flight / std::max<idx_t>(size(), 1),
+                                         1, most_ahead)),
+          differences_(padded(size())),
+          places_(std::max(size(), simd::most_ranked) + simd::more_places) {}
 
     void run(idx_t begin, idx_t end) {
         for (idx_t i = begin; i < end + ahead_; i++) {
             if (i < end) look(i);
             if (i - ahead_ >= begin) rank(i - ahead_);
+            ask(size());
         }
     }
 
@@ -41,10 +45,12 @@ class Reranker {
     static constexpr idx_t in_flight = 256;
     static constexpr idx_t most_ahead = 16;
     static constexpr idx_t ring = 2 * most_ahead;  // lists under way, and more
-    static constexpr idx_t prefetched_at_once = 4096;
+    static constexpr idx_t step = 64;
     static constexpr float nothing = -std::numeric_limits<float>::infinity();
 
     idx_t size() const { return candidates_.k; }
+    // So long that its own beginning is work enough to hide its end.
+    bool is_long() const { return size() > 2048; }
     static idx_t padded(idx_t n) { return (n + 15) / 16 * 16; }
     const float* scores(idx_t list) const {
         return candidates_.scores + list * size();
@@ -61,29 +67,27 @@ class Reranker {
 
     // Checks a list, decides its gate and asks for its offsets.
     void look(idx_t list) {
-        const float* score = scores(list);
         const idx_t* label = labels(list);
-        int bad = 0;  // without a branch
-        Scored top1;
-        for (idx_t i = 0; i < size(); i++) {
-            const bool empty = label[i] == -1;
-            bad |= int{!empty} & (int{!is_in_table(label[i])} |
-                                  int{!std::isfinite(score[i])});
-            if (empty || score[i] < top1.score) continue;
-            const Scored item{score[i], label[i]};
-            if (top1.label < 0 || ranks_before(item, top1)) top1 = item;
-        }
-        if (bad != 0) refuse(list);
-        const bool open = gate_opens(
-            method_, top1.label >= 0 && table_.column.activation.contains(
-                                            top1.label - table_.begin));
+        const auto [bad, top1] = simd::look_at_list(scores(list), label, size(),
+                                                    table_.begin, table_.end);
+        if (bad) refuse(list);
+        const bool open =
+            gate_opens(method_, top1 >= 0 && table_.column.activation.contains(
+                                                 top1 - table_.begin));
         open_[list % ring] = open;
-        if (!open || size() > prefetched_at_once) return;
-        for (idx_t i = 0; i < size(); i++) prefetch(label[i]);
+        asked_ = label;
+        asked_end_ = open ? label + size() : label;
+        ask(std::min(size() / 4, in_flight));
     }
 
-    void prefetch(idx_t label) const {
-        if (label >= 0) __builtin_prefetch(offset(label));
+    // Asks for the offsets of the next `count` candidates of the list looked
+    // at: a few at a time between other work, for a processor waits where more
+    // are under way than it can track.
+    void ask(idx_t count) {
+        const idx_t* end = asked_ + std::min<idx_t>(count, asked_end_ - asked_);
+        for (; asked_ < end; asked_++) {
+            if (*asked_ >= 0) __builtin_prefetch(offset(*asked_));
+        }
     }
 
     [[noreturn]] void refuse(idx_t list) const {
@@ -101,21 +105,10 @@ class Reranker {
 
     void rank(idx_t list) {
         subtract(list, open_[list % ring]);
-        const idx_t* label = labels(list);
-        const float least = threshold();
-        best_.clear();
-        for_each_survivor(
-            size(), [&](idx_t i) { return differences_[i] >= least; },
-            [&](idx_t i) {
-                if (label[i] >= 0) best_.push_back({differences_[i], label[i]});
-            });
-        const auto kept = std::min<idx_t>(k_, static_cast<idx_t>(best_.size()));
-        std::partial_sort(best_.begin(), best_.begin() + kept, best_.end(),
-                          ranks_before);
-        for (idx_t i = 0; i < k_; i++) {
-            const Scored item = i < kept ? best_[i] : Scored{};
-            answers_.scores[list * k_ + i] = item.score;
-            answers_.labels[list * k_ + i] = item.label;
+        if (k_ <= simd::most_best) {
+            rank_few(list);
+        } else {
+            rank_many(list);
         }
     }
 
@@ -123,12 +116,77 @@ class Reranker {
     void subtract(idx_t list, bool open) {
         const float* score = scores(list);
         const idx_t* label = labels(list);
+        if (!open) {
+            simd::copy_scores(score, label, size(), differences_.data());
+            return;
+        }
+        for (idx_t i = 0; i < size(); i += step) {
+            simd::subtract_offsets(
+                score + i, label + i, std::min(step, size() - i),
+                table_.offsets.data(), table_.begin, differences_.data() + i);
+            ask(is_long() ? step : step / 2);
+        }
+    }
+
+    // Where few are wanted, few contend, and vectors rank them.
+    void rank_few(idx_t list) {
+        const idx_t* label = labels(list);
+        const idx_t found = k_ == 0
+                                ? 0
+                                : simd::contenders(differences_.data(), size(),
+                                                   k_, places_.data());
+        ask(size() / 4);
+        best_.clear();
+        values_.clear();
+        for (idx_t i = 0; i < found; i++) {
+            const std::int32_t place = places_[i];
+            if (label[place] < 0) continue;
+            best_.push_back({differences_[place], label[place]});
+            values_.push_back(differences_[place]);
+        }
+        const auto n = static_cast<idx_t>(best_.size());
+        if (n > simd::most_ranked ||
+            !simd::rank(values_.data(), n, places_.data())) {
+            write(list);  // many contend, or some are level
+            return;
+        }
+        fill(list, std::min(n, k_));
+        for (idx_t i = 0; i < n; i++) {
+            if (places_[i] >= k_) continue;
+            answers_.scores[list * k_ + places_[i]] = best_[i].score;
+            answers_.labels[list * k_ + places_[i]] = best_[i].label;
+        }
+    }
+
+    void rank_many(idx_t list) {
+        const idx_t* label = labels(list);
+        const float least = threshold();
+        best_.clear();
         for (idx_t i = 0; i < size(); i++) {
-            if (open && size() > prefetched_at_once) {
-                prefetch(label[std::min(i + in_flight / 4, size() - 1)]);
+            if (differences_[i] >= least && label[i] >= 0) {
+                best_.push_back({differences_[i], label[i]});
             }
-            const float less = open && label[i] >= 0 ? *offset(label[i]) : 0;
-            differences_[i] = label[i] >= 0 ? score[i] - less : nothing;
+        }
+        write(list);
+    }
+
+    // The best of best_.
+    void write(idx_t list) {
+        const auto kept = std::min<idx_t>(k_, static_cast<idx_t>(best_.size()));
+        std::partial_sort(best_.begin(), best_.begin() + kept, best_.end(),
+                          ranks_before);
+        for (idx_t i = 0; i < kept; i++) {
+            answers_.scores[list * k_ + i] = best_[i].score;
+            answers_.labels[list * k_ + i] = best_[i].label;
+        }
+        fill(list, kept);
+    }
+
+    // Answers from the `from`-th on are none.
+    void fill(idx_t list, idx_t from) {
+        for (idx_t i = list * k_ + from; i < (list + 1) * k_; i++) {
+            answers_.scores[i] = Scored{}.score;
+            answers_.labels[i] = Scored{}.label;
         }
     }
 
@@ -163,9 +221,13 @@ class Reranker {
     const Answers& answers_;
     const idx_t ahead_;
     bool open_[ring] = {};
+    const idx_t* asked_ = nullptr;
+    const idx_t* asked_end_ = nullptr;
     std::vector<float> differences_;
     std::vector<float> group_maxima_;
+    std::vector<std::int32_t> places_;
     std::vector<Scored> best_;
+    std::vector<float> values_;
 };
 
 }  // namespace
