@@ -39,7 +39,8 @@ class ProbeWorker {
             return;
         }
         for (idx_t i = 0; i < rows; i++) {
-            fine_[i] = beta_ * scorer_.reach(i) < fine_below ? 1 : 0;
+            const float reach = beta_ * scorer_.reach(i);
+            fine_[i] = reach > fine_up_to && reach < fine_from ? 0 : 1;
         }
         for (idx_t panel = 0; panel < queries_.shape.panels(); panel++) {
             const float* scores = scorer_.score(panel);
@@ -100,9 +101,11 @@ class ProbeWorker {
     }
 
     static constexpr idx_t at_once = 32;
-    // A float sum of exp is 1e-7 off, so offsets are 1e-7 / beta off: too much
-    // where scores are not large beside 1 / beta.
-    static constexpr float fine_below = 4;
+    // A float sum of exp is 2e-7 off, so offsets are 2e-7 / beta off: too much
+    // where scores are not large beside 1 / beta. Where beta times scores is
+    // large a rounding of it is much.
+    static constexpr float fine_up_to = 4;
+    static constexpr float fine_from = 2000;
     static constexpr float most_exponent = 60;  // e^60: far within float
     // Below, offsets are means to the last digit, and exponents denormal.
     static constexpr float least_beta = 1e-25F;
@@ -131,7 +134,8 @@ void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
     const idx_t shift = block.labels ? 0 : block.first_label % height;
     const idx_t tile_count = (shift + rows + height - 1) / height;
     const ExactScores exact(bank.metric, bank.bank, block, nullptr);
-    Selection selection(bank.queries, exact, winners);
+    Selection selection(bank.queries, {0, bank.queries.shape.panels()},
+                        {winners, exact}, true);
     ParallelErrors errors;
 #pragma omp parallel
     {
@@ -150,7 +154,8 @@ void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
         }
     }
     errors.rethrow();
-    selection.finish(winners);
+    selection.settle();
+    selection.offer_to(winners);
 }
 
 }  // namespace faiss_qbnorm

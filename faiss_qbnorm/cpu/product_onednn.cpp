@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <dnnl.hpp>
+#include <unordered_map>
 #include <vector>
 
 #include "faiss_qbnorm/core/error.h"
@@ -95,15 +96,12 @@ class OnednnRows : public PackedRows {
     }
 
   private:
-    const Panels& kind(idx_t panel) const {
-        return kinds_[panel == shape_.panels() - 1 ? 1 : 0];
+    size_t kind_of(idx_t panel) const {
+        return panel == shape_.panels() - 1 ? 1 : 0;
     }
-    std::byte* packed(idx_t panel) const {
-        return packed_.data() + panel * kinds_[0].packed_bytes;
-    }
+    const Panels& kind(idx_t panel) const { return kinds_[kind_of(panel)]; }
 
     void pack(idx_t panel, const Factors& right) {
-        const Panels& panels = kind(panel);
         const idx_t first = panel * shape_.panel_rows * shape_.d;
         const memory::desc plain({shape_.d, shape_.width(panel)}, type_,
                                  memory::format_tag::ba);
@@ -112,37 +110,44 @@ class OnednnRows : public PackedRows {
                                : static_cast<const void*>(right.fp32 + first);
         // oneDNN's memories are not const; a reorder reads its source only.
         memory from(plain, cpu(), const_cast<void*>(rows));
-        memory to(panels.plan.weights_desc(), cpu(), packed(panel));
+        const memory& to = weights_.emplace_back(
+            kind(panel).plan.weights_desc(), cpu(),
+            packed_.data() + panel * kinds_[0].packed_bytes);
         dnnl::stream stream(cpu());
-        dnnl::reorder(from, to).execute(stream, from, to);
+        dnnl::reorder(from, to).execute(
+            stream, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
         stream.wait();
     }
 
     class Worker : public Multiplier {
       public:
         explicit Worker(const OnednnRows& rows) : rows_(rows), stream_(cpu()) {
-            size_t bytes = 0;
-            for (const Panels& kind : rows.kinds_) {
-                bytes = std::max(bytes, kind.plan.scratchpad_desc().get_size());
+            for (const auto& [plan, product, bytes] : rows.kinds_) {
+                const size_t needed = plan.scratchpad_desc().get_size();
+                if (scratchpad_.size() < needed) scratchpad_.resize(needed);
             }
-            scratchpad_.resize(bytes);
+            for (const auto& [plan, product, bytes] : rows.kinds_) {
+                arguments_.push_back(
+                    {{DNNL_ARG_SRC, memory(plan.src_desc(), cpu(), nullptr)},
+                     {DNNL_ARG_DST, memory(plan.dst_desc(), cpu(), nullptr)},
+                     {DNNL_ARG_SCRATCHPAD, memory(plan.scratchpad_desc(), cpu(),
+                                                  scratchpad_.data())},
+                     {DNNL_ARG_WEIGHTS, memory()}});
+            }
         }
 
         void multiply(const Factors& left, idx_t panel, float* tile) override {
             as_error([&] {
-                const auto& [plan, product, bytes] = rows_.kind(panel);
+                const size_t kind = rows_.kind_of(panel);
+                auto& arguments = arguments_[kind];
                 const void* from = left.bf16
                                        ? static_cast<const void*>(left.bf16)
                                        : static_cast<const void*>(left.fp32);
-                product.execute(
-                    stream_,
-                    {{DNNL_ARG_SRC,
-                      memory(plan.src_desc(), cpu(), const_cast<void*>(from))},
-                     {DNNL_ARG_WEIGHTS,
-                      memory(plan.weights_desc(), cpu(), rows_.packed(panel))},
-                     {DNNL_ARG_DST, memory(plan.dst_desc(), cpu(), tile)},
-                     {DNNL_ARG_SCRATCHPAD, memory(plan.scratchpad_desc(), cpu(),
-                                                  scratchpad_.data())}});
+                arguments[DNNL_ARG_SRC].set_data_handle(
+                    const_cast<void*>(from));
+                arguments[DNNL_ARG_DST].set_data_handle(tile);
+                arguments[DNNL_ARG_WEIGHTS] = rows_.weights_[panel];
+                rows_.kinds_[kind].product.execute(stream_, arguments);
                 stream_.wait();
             });
         }
@@ -151,12 +156,14 @@ class OnednnRows : public PackedRows {
         const OnednnRows& rows_;
         dnnl::stream stream_;
         HugeVector<std::byte> scratchpad_;
+        std::vector<std::unordered_map<int, memory>> arguments_;  // by kind
     };
 
     ProductShape shape_;
     memory::data_type type_;
     std::vector<Panels> kinds_;  // all panels but the last, and the last
-    mutable HugeVector<std::byte> packed_;  // oneDNN takes no const memory
+    HugeVector<std::byte> packed_;
+    std::vector<memory> weights_;  // each panel's, in packed_
 };
 
 bool reaches(dnnl::cpu_isa wanted) {

@@ -26,7 +26,8 @@ Queries::Queries(const Scoring& scoring, Metric metric, const MatrixView& rows,
       center(center),
       shape(shape_of(scoring.tiles, rows)),
       squares(rows.rows),
-      bounds(rows.rows) {
+      bounds(rows.rows),
+      panel_bounds(shape.panels()) {
     const int d = rows.d;
     HugeVector<std::uint16_t> bf16;
     if (scoring.type == ProductType::bf16) bf16.resize(rows.rows * d);
@@ -39,7 +40,10 @@ Queries::Queries(const Scoring& scoring, Metric metric, const MatrixView& rows,
         squares[i] = size.squares;
         bounds[i] = bound_of(rows.row(i), center, d, size);
     }
-    for (const RowBound& one : bounds) bound.cover(one);
+    for (idx_t i = 0; i < rows.rows; i++) {
+        panel_bounds[i / shape.panel_rows].cover(bounds[i]);
+        bound.cover(bounds[i]);
+    }
     if (!scoring.blas) {
         packed = pack_for_onednn(
             shape, {plain(), bf16.empty() ? nullptr : bf16.data()});

@@ -14,9 +14,11 @@ struct Scoring {
     CpuTiles tiles;
     ProductType type = ProductType::fp32;
     bool blas = false;  ///< though oneDNN is there
+    /// Of up to few_queries queries: their scores with a row cost less than
+    /// reading it, and they are not packed.
+    bool few = false;
 
-    /// Of so few queries that packing them does not pay.
-    Scoring of_few() const { return {tiles, ProductType::fp32, true}; }
+    Scoring of_few() const { return {tiles, ProductType::fp32, true, true}; }
 };
 
 constexpr idx_t few_queries = 8;
@@ -32,13 +34,16 @@ struct Queries {
     ProductShape shape;
     std::vector<float> squares;  ///< of each row without the center
     std::vector<RowBound> bounds;
-    RowBound bound;  ///< covers all
+    std::vector<RowBound> panel_bounds;  ///< covers each panel's
+    RowBound bound;                      ///< covers all
     std::unique_ptr<PackedRows> packed;
     HugeVector<float> centered;  ///< where BLAS refers to it
 
     /// `rows` and `center` must outlive this.
     Queries(const Scoring& scoring, Metric metric, const MatrixView& rows,
             const float* center);
+
+    bool few() const { return scoring.few; }
 
     /// The rows as a product without packing takes them.
     const float* plain() const {

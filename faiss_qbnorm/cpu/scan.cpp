@@ -1,6 +1,7 @@
 #include <omp.h>
 
 #include <algorithm>
+#include <mutex>
 #include <optional>
 
 #include "faiss_qbnorm/core/parallel_errors.h"
@@ -20,9 +21,9 @@ struct Scan {
     Queries queries;
     ExactScores raw;
     ExactScores normalised;
-    Selection selection;
     RankCounts raw_ranks;
     RankCounts normalised_ranks;
+    ScanState& state;
 
     Scan(const Scoring& scoring, const CpuGallery& gallery,
          const CpuTable* table, const MatrixView& rows, ScanState& state)
@@ -31,21 +32,108 @@ struct Scan {
           queries(scoring, gallery.metric, rows, gallery.center_or_null()),
           raw(gallery.metric, queries.rows, gallery.block, nullptr),
           normalised(gallery.metric, queries.rows, gallery.block, table),
-          selection(table ? Selection(queries, raw, state.raw, normalised,
-                                      state.normalised, table->largest_offset)
-                          : Selection(queries, raw, state.raw)),
           raw_ranks(queries, raw, state.targets.raw, state.targets.raw_rank),
           normalised_ranks(queries, normalised, state.targets.normalised,
-                           state.targets.normalised_rank) {}
+                           state.targets.normalised_rank),
+          state(state) {}
+
+    idx_t tiles() const {
+        const idx_t height = queries.shape.left_rows;
+        return (gallery.block.vectors.rows + height - 1) / height;
+    }
 };
 
-/// The offsets of a tile's rows.
-class TileOffsets {
-  public:
-    explicit TileOffsets(const Scan& scan) : scan_(scan) {}
+/// Some panels of queries against some tiles of the gallery: one thread's, so
+/// that its lists need no locks.
+struct Task {
+    PanelRange panels;
+    idx_t first_tile;
+    idx_t last_tile;
+};
 
-    /// Of rows [begin, end) of the block; null without a table.
-    const float* of(idx_t begin, idx_t end) {
+/// Tasks for all threads. As many panels as share a gallery tile while it is at
+/// hand, but fewer rather than slices of the gallery, each of which begins with
+/// all to learn.
+std::vector<Task> tasks_of(idx_t panels, idx_t tiles) {
+    constexpr idx_t most_together = 8;
+    const idx_t threads = omp_get_max_threads();
+    const idx_t groups = std::max((panels + most_together - 1) / most_together,
+                                  std::min(panels, threads));
+    const idx_t slices = groups % threads == 0 || groups > 8 * threads
+                             ? 1
+                             : std::min(tiles, (4 * threads - 1) / groups + 1);
+    std::vector<Task> tasks;
+    for (idx_t slice = 0; slice < slices; slice++) {
+        for (idx_t group = 0; group < groups; group++) {
+            tasks.push_back(
+                {{group * panels / groups, (group + 1) * panels / groups},
+                 slice * tiles / slices,
+                 (slice + 1) * tiles / slices});
+        }
+    }
+    return tasks;
+}
+
+/// One thread's work on one task after another.
+class ScanWorker {
+  public:
+    explicit ScanWorker(Scan& scan) : scan_(scan), scorer_(scan.queries) {}
+
+    void run(const Task& task, std::mutex& lock) {
+        Selection selection = selection_of(task, lock);
+        Selector selector(selection);
+        const idx_t height = scan_.queries.shape.left_rows;
+        const idx_t rows = scan_.gallery.block.vectors.rows;
+        for (idx_t tile = task.first_tile; tile < task.last_tile; tile++) {
+            score(tile * height, std::min((tile + 1) * height, rows),
+                  task.panels, selector);
+        }
+        selection.settle();
+        const std::lock_guard guard(lock);
+        ScanState& state = scan_.state;
+        selection.offer_to(state.raw,
+                           scan_.table ? &state.normalised : nullptr);
+    }
+
+  private:
+    Selection selection_of(const Task& task, std::mutex& lock) {
+        const std::lock_guard guard(lock);
+        Selection selection(scan_.queries, task.panels,
+                            {scan_.state.raw, scan_.raw}, false);
+        if (scan_.table) {
+            selection.add_normalised({scan_.state.normalised, scan_.normalised},
+                                     scan_.table->largest_offset);
+        }
+        return selection;
+    }
+
+    // Gallery rows [begin, end).
+    void score(idx_t begin, idx_t end, const PanelRange& panels,
+               Selector& selector) {
+        const float* offsets = offsets_of(begin, end);
+        const MatrixView& gallery = scan_.gallery.block.vectors;
+        if (scan_.queries.few()) {
+            const float* scores = scorer_.score_few(gallery, begin, end);
+            selector.select_by_query({scores, end - begin, begin, 0},
+                                     scorer_.bound(), offsets);
+            return;
+        }
+        scorer_.load(gallery, begin, end, 0);
+        for (idx_t panel = panels.first; panel < panels.last; panel++) {
+            const ScoredTile tile{scorer_.score(panel), end - begin, begin,
+                                  panel};
+            selector.begin(tile, scorer_.bound(), offsets);
+            selector.look(0, tile.rows);
+            selector.end();
+            scan_.raw_ranks.count(tile, scorer_.bound(), nullptr, 0);
+            if (!offsets) continue;
+            scan_.normalised_ranks.count(tile, scorer_.bound(), offsets,
+                                         scan_.table->largest_offset);
+        }
+    }
+
+    // Of rows [begin, end) of the block; null without a table.
+    const float* offsets_of(idx_t begin, idx_t end) {
         if (!scan_.table) return nullptr;
         const float* offsets = scan_.table->offsets.data();
         const GalleryBlock& block = scan_.gallery.block;
@@ -59,119 +147,37 @@ class TileOffsets {
         return gathered_.data();
     }
 
-  private:
-    const Scan& scan_;
-    std::vector<float> gathered_;
-};
-
-/// One thread's share of a scan.
-class ScanWorker {
-  public:
-    explicit ScanWorker(Scan& scan)
-        : scan_(scan),
-          scorer_(scan.queries),
-          selector_(scan.selection),
-          offsets_(scan) {}
-
-    /// Gallery rows [begin, end) against panels [first, last).
-    void run(idx_t begin, idx_t end, idx_t first, idx_t last) {
-        scorer_.load(scan_.gallery.block.vectors, begin, end, 0);
-        const float* offsets = offsets_.of(begin, end);
-        for (idx_t panel = first; panel < last; panel++) {
-            const ScoredTile tile{scorer_.score(panel), end - begin, begin,
-                                  panel};
-            selector_.begin(tile, scorer_.bound(), offsets);
-            selector_.look(0, tile.rows);
-            selector_.end();
-            scan_.raw_ranks.count(tile, scorer_.bound(), nullptr, 0);
-            if (!offsets) continue;
-            scan_.normalised_ranks.count(tile, scorer_.bound(), offsets,
-                                         scan_.table->largest_offset);
-        }
-    }
-
-  private:
     Scan& scan_;
     TileScorer scorer_;
-    Selector selector_;
-    TileOffsets offsets_;
+    std::vector<float> gathered_;
 };
-
-/// The same for so few queries that reading the gallery is the work.
-class FewQueriesWorker {
-  public:
-    explicit FewQueriesWorker(Scan& scan)
-        : scan_(scan),
-          scorer_(scan.queries),
-          selector_(scan.selection),
-          offsets_(scan) {}
-
-    void run(idx_t begin, idx_t end) {
-        const float* scores =
-            scorer_.score(scan_.gallery.block.vectors, begin, end);
-        selector_.select_by_query({scores, end - begin, begin, 0},
-                                  scorer_.bound(), offsets_.of(begin, end));
-    }
-
-  private:
-    Scan& scan_;
-    FewQueriesScorer scorer_;
-    Selector selector_;
-    TileOffsets offsets_;
-};
-
-/// Calls run(worker, task) for every task, each thread with a Worker of its
-/// own.
-template <class Worker, class Run>
-void for_each_task(Scan& scan, idx_t tasks, Run run) {
-    ParallelErrors errors;
-#pragma omp parallel
-    {
-        std::optional<Worker> worker;
-#pragma omp for schedule(dynamic)
-        for (idx_t task = 0; task < tasks; task++) {
-            errors.run([&] {
-                if (!worker) worker.emplace(scan);
-                run(*worker, task);
-            });
-        }
-    }
-    errors.rethrow();
-}
 
 }  // namespace
 
 void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
               const CpuTable* table, const MatrixView& queries,
               ScanState& state) {
-    const idx_t rows = gallery.block.vectors.rows;
-    if (rows == 0 || queries.rows == 0) return;
+    if (gallery.block.vectors.rows == 0 || queries.rows == 0) return;
     const bool counts = !state.targets.raw.empty();
     const bool few = queries.rows <= few_queries && !counts;
     Scan scan(few ? scoring.of_few() : scoring, gallery, table, queries, state);
-    const idx_t height = scan.queries.shape.left_rows;
-    const idx_t tiles = (rows + height - 1) / height;
-    if (few) {
-        for_each_task<FewQueriesWorker>(
-            scan, tiles, [&](FewQueriesWorker& worker, idx_t tile) {
-                worker.run(tile * height, std::min((tile + 1) * height, rows));
+    const std::vector<Task> tasks =
+        tasks_of(scan.queries.shape.panels(), scan.tiles());
+    // Of a panel's lists in the state; all panels of a task go together.
+    std::vector<std::mutex> locks(scan.queries.shape.panels());
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        std::optional<ScanWorker> worker;
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < tasks.size(); i++) {
+            errors.run([&] {
+                if (!worker) worker.emplace(scan);
+                worker->run(tasks[i], locks[tasks[i].panels.first]);
             });
-    } else {
-        // A task is a gallery tile against all panels; where that leaves
-        // threads idle (a small gallery), against some.
-        const idx_t panels = scan.queries.shape.panels();
-        const idx_t groups =
-            std::clamp<idx_t>(4 * omp_get_max_threads() / tiles, 1, panels);
-        for_each_task<ScanWorker>(
-            scan, tiles * groups, [&](ScanWorker& worker, idx_t task) {
-                const idx_t tile = task / groups;
-                const idx_t group = task % groups;
-                worker.run(tile * height, std::min((tile + 1) * height, rows),
-                           group * panels / groups,
-                           (group + 1) * panels / groups);
-            });
+        }
     }
-    scan.selection.finish(state.raw, table ? &state.normalised : nullptr);
+    errors.rethrow();
 }
 
 }  // namespace faiss_qbnorm

@@ -1,49 +1,48 @@
 #include "faiss_qbnorm/cpu/selection.h"
 
+#include <algorithm>
 #include <limits>
 
 #include "faiss_qbnorm/core/parallel_errors.h"
 
 namespace faiss_qbnorm {
 
-namespace {
-
-std::vector<RowBound> panel_bounds(const Queries& queries) {
-    std::vector<RowBound> bounds(queries.shape.panels());
-    for (idx_t i = 0; i < queries.shape.right_rows; i++) {
-        bounds[i / queries.shape.panel_rows].cover(queries.bounds[i]);
-    }
-    return bounds;
+Selection::Selection(const Queries& queries, const PanelRange& panels,
+                     const Wanted& raw, bool shared)
+    : queries_(queries),
+      first_query_(panels.first * queries.shape.panel_rows),
+      last_query_(std::min(panels.last * queries.shape.panel_rows,
+                           queries.shape.right_rows)),
+      shared_(shared) {
+    rankings_.push_back(
+        {Shortlists(raw.known, first_query_, last_query_, raw.exact, shared),
+         0});
 }
 
-}  // namespace
-
-Selection::Selection(const Queries& queries, const ExactScores& exact,
-                     const TopLists& known)
-    : queries_(queries), bounds_(panel_bounds(queries)) {
-    rankings_.push_back({Shortlists(known, exact), 0});
-}
-
-Selection::Selection(const Queries& queries, const ExactScores& exact,
-                     const TopLists& known, const ExactScores& exact_normalised,
-                     const TopLists& known_normalised, float largest_offset)
-    : Selection(queries, exact, known) {
+void Selection::add_normalised(const Wanted& normalised, float largest_offset) {
     // The subtraction rounds too: the error of s is far above one rounding of
     // s, the offset's share is added here.
-    rankings_.push_back({Shortlists(known_normalised, exact_normalised),
+    rankings_.push_back({Shortlists(normalised.known, first_query_, last_query_,
+                                    normalised.exact, shared_),
                          0x1p-22F * largest_offset});
 }
 
-void Selection::finish(TopLists& raw, TopLists* normalised) {
+void Selection::settle() {
     ParallelErrors errors;
 #pragma omp parallel for schedule(dynamic, 16)
-    for (idx_t query = 0; query < queries_.shape.right_rows; query++) {
+    for (idx_t query = first_query_; query < last_query_; query++) {
         errors.run([&] {
-            rankings_[0].lists.finish(query, raw);
-            if (normalised) rankings_[1].lists.finish(query, *normalised);
+            for (Ranking& ranking : rankings_) ranking.lists.settle(query);
         });
     }
     errors.rethrow();
+}
+
+void Selection::offer_to(TopLists& raw, TopLists* normalised) const {
+    for (idx_t query = first_query_; query < last_query_; query++) {
+        rankings_[0].lists.offer_to(raw, query);
+        if (normalised) rankings_[1].lists.offer_to(*normalised, query);
+    }
 }
 
 Selector::Selector(Selection& selection) : selection_(selection) {
@@ -67,7 +66,7 @@ void Selector::begin(const ScoredTile& tile, const RowBound& gallery,
     tile_ = tile;
     offsets_ = offsets;
     error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
-                         gallery, selection_.bounds_[tile.panel]);
+                         gallery, queries.panel_bounds[tile.panel]);
     places_.clear();
     set_thresholds();
 }
@@ -108,8 +107,22 @@ void Selector::look(idx_t first, idx_t last) {
 }
 
 void Selector::end() {
-    for (const auto [row, column] : places_) {
-        add(first_query() + column, row, tile_.scores[row * width() + column]);
+    // Lists that other threads write to are far away: ask ahead.
+    constexpr size_t soon = 8;
+    constexpr size_t early = 2 * soon;
+    const auto query = [&](size_t i) {
+        return first_query() + places_[i].column;
+    };
+    for (size_t i = 0; i < places_.size() + early; i++) {
+        for (const auto& [lists, more] : selection_.rankings_) {
+            if (i < places_.size()) lists.prefetch_list(query(i));
+            if (i >= soon && i - soon < places_.size()) {
+                lists.prefetch_item(query(i - soon));
+            }
+        }
+        if (i < early) continue;
+        const auto [row, column] = places_[i - early];
+        add(query(i - early), row, tile_.scores[row * width() + column]);
     }
 }
 
@@ -119,7 +132,7 @@ void Selector::select_by_query(const ScoredTile& tile, const RowBound& gallery,
     tile_ = tile;
     offsets_ = offsets;
     error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
-                         gallery, selection_.bounds_[tile.panel]);
+                         gallery, queries.panel_bounds[tile.panel]);
     for (idx_t i = 0; i < width(); i++) {
         const idx_t query = first_query() + i;
         const float* scores = tile.scores + i * tile.rows;

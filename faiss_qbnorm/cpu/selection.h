@@ -15,19 +15,33 @@ struct ScoredTile {
     idx_t panel;
 };
 
-/// The best items of many queries over one block, by raw scores and, with a
-/// table, by normalised ones. Threads feed it through Selectors.
+/// Panels [first, last) of some queries.
+struct PanelRange {
+    idx_t first;
+    idx_t last;
+};
+
+/// Who looks for the best, and what is known of them.
+struct Wanted {
+    const TopLists& known;
+    const ExactScores& exact;
+};
+
+/// The best items of some queries over one block, by raw scores and, with a
+/// table, by normalised ones. Selectors feed it.
 class Selection {
   public:
-    /// Raw scores only.
-    Selection(const Queries& queries, const ExactScores& exact,
-              const TopLists& known);
-    Selection(const Queries& queries, const ExactScores& exact,
-              const TopLists& known, const ExactScores& exact_normalised,
-              const TopLists& known_normalised, float largest_offset);
+    /// With `shared`, Selectors of many threads may feed it at once.
+    Selection(const Queries& queries, const PanelRange& panels,
+              const Wanted& raw, bool shared);
 
-    /// Offers to the lists what was selected, once all tiles are through.
-    void finish(TopLists& raw, TopLists* normalised = nullptr);
+    /// Looks for normalised scores, too.
+    void add_normalised(const Wanted& normalised, float largest_offset);
+
+    /// Once all tiles are through: gives what was selected its exact scores.
+    void settle();
+    /// Then: offers it to the lists.
+    void offer_to(TopLists& raw, TopLists* normalised = nullptr) const;
 
   private:
     friend class Selector;
@@ -38,8 +52,10 @@ class Selection {
     };
 
     const Queries& queries_;
-    std::vector<Ranking> rankings_;  ///< raw, normalised
-    std::vector<RowBound> bounds_;   ///< covers each panel's queries
+    idx_t first_query_;
+    idx_t last_query_;
+    bool shared_;
+    std::vector<Ranking> rankings_;  // raw, normalised
 };
 
 /// One thread's way to a Selection.

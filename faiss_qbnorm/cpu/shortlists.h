@@ -35,25 +35,39 @@ class ExactScores {
 /// known by scores with an error, and only the last few by exact ones.
 class Shortlists {
   public:
-    /// Items must rank above what `known` holds already.
-    Shortlists(const TopLists& known, const ExactScores& exact);
+    /// Of queries [first, last), whose items must rank above what `known`
+    /// holds already. With `shared`, threads may add at once.
+    Shortlists(const TopLists& known, idx_t first, idx_t last,
+               const ExactScores& exact, bool shared);
 
     idx_t k() const { return k_; }
 
     /// An item whose score plus error is lower cannot enter. May be called
     /// while other threads add.
     float threshold(idx_t query) const {
-        return lists_[query].threshold.load(std::memory_order_relaxed);
+        return list_of(query).threshold.load(std::memory_order_relaxed);
     }
 
     /// At least k items of the block score no less than `bound`.
     void raise_threshold(idx_t query, float bound);
 
-    /// An item of score - error .. score + error. Threads may add at once.
+    /// An item of score - error .. score + error.
     void add(idx_t query, idx_t row, float score, float error);
 
-    /// Offers the best to `lists`. One thread a query at a time.
-    void finish(idx_t query, TopLists& lists);
+    /// Say that an item will be added to the query's list: early, then soon.
+    /// Its lock would wait for every line on its way.
+    void prefetch_list(idx_t query) const {
+        __builtin_prefetch(&list_of(query), 1);
+    }
+    void prefetch_item(idx_t query) const {
+        const auto size = list_of(query).size.load(std::memory_order_relaxed);
+        __builtin_prefetch(items_of(query) + size, 1);
+    }
+
+    /// Once all are added: gives what is left its exact scores.
+    void settle(idx_t query);
+    /// Then: offers it to `lists`.
+    void offer_to(TopLists& lists, idx_t query) const;
 
   private:
     struct Item {
@@ -66,19 +80,26 @@ class Shortlists {
     struct alignas(16) List {
         std::atomic<float> threshold;
         std::atomic_flag lock;  // held for a moment
-        std::int32_t size = 0;
+        std::atomic<std::int32_t> size = 0;
     };
 
-    std::span<Item> items(idx_t query) const {
-        return {items_.get() + query * most_,
-                static_cast<size_t>(lists_[query].size)};
+    List& list_of(idx_t query) { return lists_[query - first_]; }
+    const List& list_of(idx_t query) const { return lists_[query - first_]; }
+    Item* items_of(idx_t query) const {
+        return items_.get() + (query - first_) * most_;
     }
+    std::span<Item> items(idx_t query) const {
+        return {items_of(query), static_cast<size_t>(list_of(query).size)};
+    }
+    void append(idx_t query, const Item& item);
     void cut(idx_t query);
     void shorten(idx_t query);
     void score_exactly(idx_t query) const;
 
     idx_t k_;
     idx_t most_;  // items of a list
+    idx_t first_;
+    bool shared_;
     const ExactScores& exact_;
     std::unique_ptr<Item[]> items_;  // most_ a query
     std::vector<List> lists_;

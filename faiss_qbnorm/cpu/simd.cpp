@@ -1,5 +1,6 @@
 #include "faiss_qbnorm/cpu/simd.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -227,82 +228,112 @@ void RowMaxima(const float* tile, idx_t rows, idx_t columns, float* maxima) {
     }
 }
 
-/// 2^y for y from -126: power + power * p with power = 2^n, y = n + r and |r|
-/// <= 1/2. The polynomial is the minimax of (2^r - 1) / r, 1.1e-8 off.
-struct Exp2 {
-    VF power;
-    VF p;
+/// y = n + r with |r| <= 1/2, and 2^n.
+struct Split {
+    VF r;
+    hn::Vec<U> exponent;  // n where a float has its exponent
 };
 
-HWY_INLINE Exp2 exp2(VF y) {
+HWY_INLINE Split split(VF y) {
     const U u;
-    y = hn::Max(y, hn::Set(f, -126.0F));
     const VF magic = hn::Set(f, 0x1.8p23F);  // leaves n in the low bits
     const VF shifted = hn::Add(y, magic);
-    const VF r = hn::Sub(y, hn::Sub(shifted, magic));
+    return {hn::Sub(y, hn::Sub(shifted, magic)),
+            hn::ShiftLeft<23>(hn::BitCast(u, shifted))};
+}
+
+/// 2^y for y from -125, 2.1e-7 off.
+HWY_INLINE VF exp2(VF y) {
+    const U u;
+    const auto [r, exponent] = split(y);
+    VF p = hn::Set(f, 0x1.5d87dcp-10F);
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.3cbe58p-7F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.c6b26ep-5F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.ebfa4ep-3F));
+    p = hn::MulAdd(p, r, hn::Set(f, 0x1.62e42ep-1F));
+    p = hn::MulAdd(p, r, hn::Set(f, 1.0F));
+    return hn::BitCast(f, hn::Add(hn::BitCast(u, p), exponent));
+}
+
+/// 2^y - 1 and 2^y for y from -126; the first keeps 1.2e-7 of relative error
+/// near y = 0, too.
+HWY_INLINE void exp2_fine(VF y, VF& expm1, VF& exp) {
+    const U u;
+    const auto [r, exponent] = split(y);
     VF p = hn::Set(f, 0x1.4308fap-13F);
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.5f07b4p-10F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.3b2bap-7F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.c6af6ep-5F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.ebfbdep-3F));
     p = hn::MulAdd(p, r, hn::Set(f, 0x1.62e43p-1F));
-    const auto one = hn::BitCast(u, hn::Set(f, 1.0F));
-    const auto bits = hn::ShiftLeft<23>(hn::BitCast(u, shifted));
-    return {hn::BitCast(f, hn::Add(bits, one)), hn::Mul(p, r)};
+    p = hn::Mul(p, r);
+    const VF one = hn::Set(f, 1.0F);
+    const VF power = hn::BitCast(f, hn::Add(hn::BitCast(u, one), exponent));
+    exp = hn::MulAdd(power, p, power);
+    expm1 = hn::MulAdd(power, p, hn::Sub(power, one));
 }
 
-/// Sums 2^y over a row, and with `fine` 2^y - 1 apart: in float it keeps 1.2e-7
-/// of relative error near y = 0, where the sum of 2^y has lost the digits.
-template <bool fine>
-HWY_INLINE ExpSums exp_sums_of(const float* row, idx_t columns, VF scale,
-                               VF shift) {
+HWY_INLINE VF at_least(VF y, float least) {
+    return hn::Max(y, hn::Set(f, least));
+}
+
+HWY_INLINE ExpSums exp_sums_of(const float* row, idx_t columns, float scale,
+                               float shift) {
     const auto lanes = static_cast<idx_t>(hn::Lanes(f));
-    VF exp[2] = {hn::Zero(f), hn::Zero(f)};
-    VF expm1[2] = {hn::Zero(f), hn::Zero(f)};
-    // Subtracted first: 0 at the shift, however large scores are.
-    const auto power = [&](VF s) HWY_ATTR {
-        return exp2(hn::Mul(hn::Sub(s, shift), scale));
+    const VF scales = hn::Set(f, scale);
+    const VF shifts = hn::Set(f, scale * shift);
+    const auto exp = [&](VF s) HWY_ATTR {
+        return exp2(at_least(hn::MulSub(s, scales, shifts), -125.0F));
     };
-    const auto of_exp = [](const Exp2& e) HWY_ATTR {
-        return hn::MulAdd(e.power, e.p, e.power);
-    };
-    const auto of_expm1 = [](const Exp2& e) HWY_ATTR {
-        return hn::MulAdd(e.power, e.p, hn::Sub(e.power, hn::Set(f, 1.0F)));
-    };
-    const auto add = [&](VF s, int which) HWY_ATTR {
-        const Exp2 e = power(s);
-        exp[which] = hn::Add(exp[which], of_exp(e));
-        if (fine) expm1[which] = hn::Add(expm1[which], of_expm1(e));
-    };
+    VF even = hn::Zero(f);
+    VF odd = hn::Zero(f);
     idx_t i = 0;
     for (; i + 2 * lanes <= columns; i += 2 * lanes) {
-        add(hn::LoadU(f, row + i), 0);
-        add(hn::LoadU(f, row + i + lanes), 1);
+        even = hn::Add(even, exp(hn::LoadU(f, row + i)));
+        odd = hn::Add(odd, exp(hn::LoadU(f, row + i + lanes)));
     }
-    for (; i + lanes <= columns; i += lanes) add(hn::LoadU(f, row + i), 0);
+    for (; i + lanes <= columns; i += lanes) {
+        even = hn::Add(even, exp(hn::LoadU(f, row + i)));
+    }
     if (i < columns) {
         const auto count = static_cast<size_t>(columns - i);
-        const auto mask = hn::FirstN(f, count);
-        const Exp2 e = power(load_n(row + i, count));
-        exp[0] = hn::Add(exp[0], hn::IfThenElseZero(mask, of_exp(e)));
-        if (fine) {
-            expm1[0] = hn::Add(expm1[0], hn::IfThenElseZero(mask, of_expm1(e)));
-        }
+        odd = hn::Add(odd, hn::IfThenElseZero(hn::FirstN(f, count),
+                                              exp(load_n(row + i, count))));
     }
-    const float sum = hn::GetLane(hn::SumOfLanes(f, hn::Add(exp[0], exp[1])));
-    if (!fine) return {sum - static_cast<float>(columns), sum};
-    return {hn::GetLane(hn::SumOfLanes(f, hn::Add(expm1[0], expm1[1]))), sum};
+    const float sum = hn::GetLane(hn::SumOfLanes(f, hn::Add(even, odd)));
+    return {sum - static_cast<float>(columns), sum};
+}
+
+HWY_INLINE ExpSums exp_sums_of_fine(const float* row, idx_t columns,
+                                    float scale, float shift) {
+    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
+    const VF scales = hn::Set(f, scale);
+    const VF shifts = hn::Set(f, shift);
+    VF exp = hn::Zero(f);
+    VF expm1 = hn::Zero(f);
+    for (idx_t i = 0; i < columns; i += lanes) {
+        const auto count = static_cast<size_t>(std::min(lanes, columns - i));
+        const auto mask = hn::FirstN(f, count);
+        // Subtracted first: 0 at the shift, however large scores are.
+        const VF y = hn::Mul(hn::Sub(load_n(row + i, count), shifts), scales);
+        VF one_expm1;
+        VF one_exp;
+        exp2_fine(at_least(y, -126.0F), one_expm1, one_exp);
+        exp = hn::Add(exp, hn::IfThenElseZero(mask, one_exp));
+        expm1 = hn::Add(expm1, hn::IfThenElseZero(mask, one_expm1));
+    }
+    return {hn::GetLane(hn::SumOfLanes(f, expm1)),
+            hn::GetLane(hn::SumOfLanes(f, exp))};
 }
 
 void ExpSumsOfRows(const float* tile, idx_t rows, idx_t columns, float beta,
                    const float* shifts, const std::uint8_t* fine,
                    ExpSums* sums) {
-    const VF scale = hn::Set(f, beta * 1.442695041F);
+    const float scale = beta * 1.442695041F;
     for (idx_t r = 0; r < rows; r++) {
         const float* row = tile + r * columns;
-        const VF shift = hn::Set(f, shifts[r]);
-        sums[r] = fine[r] ? exp_sums_of<true>(row, columns, scale, shift)
-                          : exp_sums_of<false>(row, columns, scale, shift);
+        sums[r] = fine[r] ? exp_sums_of_fine(row, columns, scale, shifts[r])
+                          : exp_sums_of(row, columns, scale, shifts[r]);
     }
 }
 
@@ -482,6 +513,56 @@ void CountAbove(const float* tile, idx_t rows, idx_t columns,
     }
 }
 
+HWY_INLINE idx_t count_no_less(const float* values, idx_t n, float bound) {
+    const VF bounds = hn::Set(f, bound);
+    idx_t count = 0;
+    for_vectors(
+        n,
+        [&](idx_t i) HWY_ATTR {
+            count += static_cast<idx_t>(
+                hn::CountTrue(f, hn::Ge(hn::LoadU(f, values + i), bounds)));
+        },
+        [&](idx_t i, size_t) HWY_ATTR {
+            for (; i < n; i++) count += values[i] >= bound;
+        });
+    return count;
+}
+
+float KthBound(const float* values, idx_t n, idx_t k, idx_t most) {
+    constexpr float largest = std::numeric_limits<float>::max();
+    VF least_of = hn::Set(f, values[0]);
+    VF most_of = least_of;
+    for_vectors(
+        n,
+        [&](idx_t i) HWY_ATTR {
+            least_of = hn::Min(least_of, hn::LoadU(f, values + i));
+            most_of = hn::Max(most_of, hn::LoadU(f, values + i));
+        },
+        [&](idx_t i, size_t) HWY_ATTR {
+            for (; i < n; i++) {
+                least_of = hn::Min(least_of, hn::Set(f, values[i]));
+                most_of = hn::Max(most_of, hn::Set(f, values[i]));
+            }
+        });
+    const float least = hn::GetLane(hn::MinOfLanes(f, least_of));
+    float low = std::max(least, -largest);
+    float high = std::min(hn::GetLane(hn::MaxOfLanes(f, most_of)), largest);
+    if (count_no_less(values, n, low) < k) return least;
+    // At least k are no less than `low`; halve what is above.
+    for (idx_t count = n; count > most;) {
+        const float middle = 0.5F * low + 0.5F * high;
+        if (!(middle > low && middle < high)) break;
+        const idx_t above = count_no_less(values, n, middle);
+        if (above >= k) {
+            low = middle;
+            count = above;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 }  // namespace faiss_qbnorm::simd::HWY_NAMESPACE
 HWY_AFTER_NAMESPACE();
 
@@ -499,6 +580,7 @@ HWY_EXPORT(Select);
 HWY_EXPORT(SelectColumn);
 HWY_EXPORT(ColumnBounds);
 HWY_EXPORT(CountAbove);
+HWY_EXPORT(KthBound);
 
 std::string instruction_set() {
     // Calling one of the kernels makes Highway choose.
@@ -564,6 +646,10 @@ void count_above(const float* tile, idx_t rows, idx_t columns,
                  idx_t* above, std::vector<Place>& places) {
     HWY_DYNAMIC_DISPATCH(CountAbove)
     (tile, rows, columns, offsets, low, high, above, places);
+}
+
+float kth_bound(const float* values, idx_t n, idx_t k, idx_t most) {
+    return HWY_DYNAMIC_DISPATCH(KthBound)(values, n, k, most);
 }
 
 }  // namespace faiss_qbnorm::simd

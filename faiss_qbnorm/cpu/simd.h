@@ -49,7 +49,8 @@ struct ExpSums {
 };
 
 /// Sums each row of the tile. Exponents must stay below 2^100; those under
-/// 2^-126 count as that. expm1 of rows that are not `fine` is exp - columns.
+/// 2^-125 count as about that. Rows that are not `fine` are summed faster:
+/// expm1 is exp - columns, and beta * shift must be small beside 2^24.
 void exp_sums(const float* tile, idx_t rows, idx_t columns, float beta,
               const float* shifts, const std::uint8_t* fine, ExpSums* sums);
 
@@ -80,5 +81,9 @@ void column_bounds(const float* tile, idx_t rows, idx_t columns,
 void count_above(const float* tile, idx_t rows, idx_t columns,
                  const float* offsets, const float* low, const float* high,
                  idx_t* above, std::vector<Place>& places);
+
+/// A value that at least k of the n values are no less than and, but for ties
+/// and infinities, at most `most` of them. k is at most n, and none is NaN.
+float kth_bound(const float* values, idx_t n, idx_t k, idx_t most);
 
 }  // namespace faiss_qbnorm::simd

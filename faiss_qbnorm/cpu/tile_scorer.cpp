@@ -11,6 +11,7 @@ TileScorer::TileScorer(const Queries& queries)
       tile_(queries.shape.left_rows * queries.shape.panel_rows),
       squares_(queries.shape.left_rows) {
     const size_t factors = queries.shape.left_rows * queries.shape.d;
+    if (queries.few() && !queries.center) return;
     if (queries.scoring.type == ProductType::bf16) {
         bf16_.resize(factors);
     } else {
@@ -74,23 +75,18 @@ float TileScorer::reach(idx_t i) const {
                                          : norm * most;
 }
 
-FewQueriesScorer::FewQueriesScorer(const Queries& queries)
-    : queries_(queries),
-      centered_(queries.center ? queries.shape.left_rows * queries.shape.d : 0),
-      tile_(queries.shape.left_rows * queries.shape.right_rows),
-      squares_(queries.shape.left_rows) {}
-
-const float* FewQueriesScorer::score(const MatrixView& gallery, idx_t begin,
-                                     idx_t end) {
-    const auto& [left_rows, columns, panel_rows, d] = queries_.shape;
+const float* TileScorer::score_few(const MatrixView& gallery, idx_t begin,
+                                   idx_t end) {
+    const idx_t columns = queries_.shape.right_rows;
+    const int d = queries_.shape.d;
     const idx_t rows = end - begin;
     const float* left = gallery.row(begin);
     if (queries_.center) {
         for (idx_t i = 0; i < rows; i++) {
             simd::load_row(gallery.row(begin + i), queries_.center, d,
-                           centered_.data() + i * d, nullptr);
+                           fp32_.data() + i * d, nullptr);
         }
-        left = centered_.data();
+        left = fp32_.data();
     }
     simd::dot_products(left, rows, queries_.plain(), columns, d, tile_.data(),
                        squares_.data());

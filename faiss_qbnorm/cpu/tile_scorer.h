@@ -22,6 +22,10 @@ class TileScorer {
     /// Scores of the rows loaded x the panel's queries.
     const float* score(idx_t panel);
 
+    /// Instead of both, for few queries: scores of the queries x gallery rows
+    /// [begin, end).
+    const float* score_few(const MatrixView& gallery, idx_t begin, idx_t end);
+
     /// A bound on the error of the tile's scores with query `query`.
     float error(idx_t query) const;
 
@@ -42,26 +46,6 @@ class TileScorer {
     RowBound bound_;
     idx_t place_ = 0;
     idx_t rows_ = 0;
-};
-
-/// The same for up to few_queries queries, whose scores with a row cost less
-/// than reading it: without packing, and query by query.
-class FewQueriesScorer {
-  public:
-    explicit FewQueriesScorer(const Queries& queries);
-
-    /// Scores of the queries x gallery rows [begin, end).
-    const float* score(const MatrixView& gallery, idx_t begin, idx_t end);
-
-    /// Covers the rows of the last call.
-    const RowBound& bound() const { return bound_; }
-
-  private:
-    const Queries& queries_;
-    HugeVector<float> centered_;
-    HugeVector<float> tile_;
-    std::vector<float> squares_;
-    RowBound bound_;
 };
 
 }  // namespace faiss_qbnorm
