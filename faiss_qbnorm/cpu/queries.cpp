@@ -38,7 +38,8 @@ Queries::Queries(const Scoring& scoring, Metric metric, const MatrixView& rows,
             rows.row(i), center, d, center ? centered.data() + i * d : nullptr,
             bf16.empty() ? nullptr : bf16.data() + i * d);
         squares[i] = size.squares;
-        bounds[i] = bound_of(rows.row(i), center, d, size);
+        bounds[i] = bound_of(rows.slice(i, i + 1), center, &size.squares,
+                             &size.lost_squares);
     }
     for (idx_t i = 0; i < rows.rows; i++) {
         panel_bounds[i / shape.panel_rows].cover(bounds[i]);

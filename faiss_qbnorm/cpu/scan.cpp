@@ -24,9 +24,11 @@ struct Scan {
     RankCounts raw_ranks;
     RankCounts normalised_ranks;
     ScanState& state;
+    bool may_guess;
 
     Scan(const Scoring& scoring, const CpuGallery& gallery,
-         const CpuTable* table, const MatrixView& rows, ScanState& state)
+         const CpuTable* table, const MatrixView& rows, ScanState& state,
+         bool may_guess)
         : gallery(gallery),
           table(table),
           queries(scoring, gallery.metric, rows, gallery.center_or_null()),
@@ -35,7 +37,8 @@ struct Scan {
           raw_ranks(queries, raw, state.targets.raw, state.targets.raw_rank),
           normalised_ranks(queries, normalised, state.targets.normalised,
                            state.targets.normalised_rank),
-          state(state) {}
+          state(state),
+          may_guess(may_guess) {}
 
     idx_t tiles() const {
         const idx_t height = queries.shape.left_rows;
@@ -79,25 +82,36 @@ class ScanWorker {
   public:
     explicit ScanWorker(Scan& scan) : scan_(scan), scorer_(scan.queries) {}
 
-    void run(const Task& task, std::mutex& lock) {
+    /// Gives the queries that a guess failed.
+    std::vector<idx_t> run(const Task& task, std::mutex& lock) {
         Selection selection = selection_of(task, lock);
         Selector selector(selection);
-        const idx_t height = scan_.queries.shape.left_rows;
-        const idx_t rows = scan_.gallery.block.vectors.rows;
-        for (idx_t tile = task.first_tile; tile < task.last_tile; tile++) {
-            score(tile * height, std::min((tile + 1) * height, rows),
-                  task.panels, selector);
+        const idx_t tiles = task.last_tile - task.first_tile;
+        const idx_t sample = may_guess_ ? tiles / one_in : 0;
+        if (sample > 0) {
+            selection.aim_at_sample(static_cast<double>(sample) /
+                                    static_cast<double>(tiles));
+            for (idx_t i = 0; i < sample; i++) {
+                score(task.first_tile + i * one_in, task.panels, selector);
+            }
+            selection.guess();
+        }
+        for (idx_t i = 0; i < tiles; i++) {
+            if (i % one_in == 0 && i / one_in < sample) continue;
+            score(task.first_tile + i, task.panels, selector);
         }
         selection.settle();
         const std::lock_guard guard(lock);
         ScanState& state = scan_.state;
-        selection.offer_to(state.raw,
-                           scan_.table ? &state.normalised : nullptr);
+        return selection.offer_to(state.raw,
+                                  scan_.table ? &state.normalised : nullptr);
     }
 
   private:
     Selection selection_of(const Task& task, std::mutex& lock) {
         const std::lock_guard guard(lock);
+        const idx_t first = task.panels.first * scan_.queries.shape.panel_rows;
+        may_guess_ = scan_.may_guess && scan_.state.raw.items(first).empty();
         Selection selection(scan_.queries, task.panels,
                             {scan_.state.raw, scan_.raw}, false);
         if (scan_.table) {
@@ -107,9 +121,11 @@ class ScanWorker {
         return selection;
     }
 
-    // Gallery rows [begin, end).
-    void score(idx_t begin, idx_t end, const PanelRange& panels,
-               Selector& selector) {
+    void score(idx_t tile_at, const PanelRange& panels, Selector& selector) {
+        const idx_t height = scan_.queries.shape.left_rows;
+        const idx_t begin = tile_at * height;
+        const idx_t end =
+            std::min(begin + height, scan_.gallery.block.vectors.rows);
         const float* offsets = offsets_of(begin, end);
         const MatrixView& gallery = scan_.gallery.block.vectors;
         if (scan_.queries.few()) {
@@ -147,10 +163,77 @@ class ScanWorker {
         return gathered_.data();
     }
 
+    static constexpr idx_t one_in = 8;  // tiles of a sample
+
     Scan& scan_;
     TileScorer scorer_;
+    bool may_guess_ = false;  // in this task
     std::vector<float> gathered_;
 };
+
+void scan_block(const Scoring& scoring, const CpuGallery& gallery,
+                const CpuTable* table, const MatrixView& queries,
+                ScanState& state, bool may_guess);
+
+// Scans the task's part of the gallery again for the queries that a guess
+// failed, without guessing.
+void run_again(Scan& scan, const Task& task, const std::vector<idx_t>& failed) {
+    const MatrixView& all = scan.queries.rows;
+    std::vector<float> rows;
+    for (const idx_t query : failed) {
+        rows.insert(rows.end(), all.row(query), all.row(query + 1));
+    }
+    const GalleryBlock& block = scan.gallery.block;
+    const idx_t height = scan.queries.shape.left_rows;
+    const idx_t begin = task.first_tile * height;
+    const idx_t end = std::min(task.last_tile * height, block.vectors.rows);
+    const CpuGallery part(
+        scan.gallery.metric,
+        {block.vectors.slice(begin, end), block.first_label + begin,
+         block.labels ? block.labels + begin : nullptr});
+    const auto n = static_cast<idx_t>(failed.size());
+    ScanState found{TopLists(n, scan.state.raw.k()),
+                    TopLists(n, scan.state.normalised.k()),
+                    {}};
+    scan_block(scan.queries.scoring, part, scan.table, {rows.data(), n, all.d},
+               found, false);
+    for (idx_t i = 0; i < n; i++) {
+        for (const Scored& item : found.raw.items(i)) {
+            scan.state.raw.offer(failed[i], item);
+        }
+        if (!scan.table) continue;
+        for (const Scored& item : found.normalised.items(i)) {
+            scan.state.normalised.offer(failed[i], item);
+        }
+    }
+}
+
+void scan_block(const Scoring& scoring, const CpuGallery& gallery,
+                const CpuTable* table, const MatrixView& queries,
+                ScanState& state, bool may_guess) {
+    Scan scan(scoring, gallery, table, queries, state, may_guess);
+    const std::vector<Task> tasks =
+        tasks_of(scan.queries.shape.panels(), scan.tiles());
+    // Of a panel's lists in the state; all panels of a task go together.
+    std::vector<std::mutex> locks(scan.queries.shape.panels());
+    std::vector<std::vector<idx_t>> failed(tasks.size());
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        std::optional<ScanWorker> worker;
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < tasks.size(); i++) {
+            errors.run([&] {
+                if (!worker) worker.emplace(scan);
+                failed[i] = worker->run(tasks[i], locks[tasks[i].panels.first]);
+            });
+        }
+    }
+    errors.rethrow();
+    for (size_t i = 0; i < tasks.size(); i++) {
+        if (!failed[i].empty()) run_again(scan, tasks[i], failed[i]);
+    }
+}
 
 }  // namespace
 
@@ -160,24 +243,8 @@ void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
     if (gallery.block.vectors.rows == 0 || queries.rows == 0) return;
     const bool counts = !state.targets.raw.empty();
     const bool few = queries.rows <= few_queries && !counts;
-    Scan scan(few ? scoring.of_few() : scoring, gallery, table, queries, state);
-    const std::vector<Task> tasks =
-        tasks_of(scan.queries.shape.panels(), scan.tiles());
-    // Of a panel's lists in the state; all panels of a task go together.
-    std::vector<std::mutex> locks(scan.queries.shape.panels());
-    ParallelErrors errors;
-#pragma omp parallel
-    {
-        std::optional<ScanWorker> worker;
-#pragma omp for schedule(dynamic)
-        for (size_t i = 0; i < tasks.size(); i++) {
-            errors.run([&] {
-                if (!worker) worker.emplace(scan);
-                worker->run(tasks[i], locks[tasks[i].panels.first]);
-            });
-        }
-    }
-    errors.rethrow();
+    scan_block(few ? scoring.of_few() : scoring, gallery, table, queries, state,
+               true);
 }
 
 }  // namespace faiss_qbnorm

@@ -1,5 +1,6 @@
 #include "faiss_qbnorm/cpu/score_error.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -18,19 +19,26 @@ double norm_of(const float* row, const float* center, int d) {
 
 }  // namespace
 
-RowBound bound_of(const float* row, const float* center, int d,
-                  const simd::RowSize& size) {
+RowBound bound_of(const MatrixView& rows, const float* center,
+                  const float* squares, const float* lost_squares) {
+    float most = 0;
+    float most_lost = 0;
+    for (idx_t i = 0; i < rows.rows; i++) {
+        most = std::max(most, squares[i]);
+        most_lost = std::max(most_lost, lost_squares[i]);
+    }
+    double norm = std::sqrt(double{most});
+    if (!std::isfinite(most)) {
+        norm = 0;
+        for (idx_t i = 0; i < rows.rows; i++) {
+            norm = std::max(norm, norm_of(rows.row(i), center, rows.d));
+        }
+    }
     // Float sums of squares err by d u; squares below 2^-126 may be lost.
-    const double up = 1 + 1e-6 + d * 0x1p-23;
-    const double unseen = std::sqrt(d) * 0x1p-62;
-    const double norm = std::isfinite(size.squares)
-                            ? std::sqrt(double{size.squares})
-                            : norm_of(row, center, d);
+    const double up = 1 + 1e-6 + rows.d * 0x1p-23;
+    const double unseen = std::sqrt(rows.d) * 0x1p-62;
     return {static_cast<float>(norm * up + unseen),
-            size.lost_squares == 0 && size.squares == 0
-                ? static_cast<float>(unseen)
-                : static_cast<float>(std::sqrt(double{size.lost_squares}) * up +
-                                     unseen)};
+            static_cast<float>(std::sqrt(double{most_lost}) * up + unseen)};
 }
 
 float score_error(Metric metric, ProductType type, int d, const RowBound& a,

@@ -19,9 +19,10 @@ struct RowBound {
     }
 };
 
-/// From what simd::load_row measured of `row`.
-RowBound bound_of(const float* row, const float* center, int d,
-                  const simd::RowSize& size);
+/// Covers the rows (without the center, where that is not null), from what
+/// simd::load_row measured of each.
+RowBound bound_of(const MatrixView& rows, const float* center,
+                  const float* squares, const float* lost_squares);
 
 /// A bound on |score - exact_score| where a score comes from such a product of
 /// rows within these bounds; infinity where the product may overflow.

@@ -9,17 +9,34 @@
 namespace faiss_qbnorm {
 
 Scored ExactScores::operator()(idx_t query, idx_t row) const {
-    const float score = simd::exact_score(metric_, queries_.row(query),
-                                          block_.vectors.row(row), queries_.d);
-    const idx_t label = block_.label(row);
-    return {table_ ? score - table_->offsets[label - table_->begin] : score,
-            label};
+    return from_raw(row,
+                    simd::exact_score(metric_, queries_.row(query),
+                                      block_.vectors.row(row), queries_.d));
 }
+
+Scored ExactScores::from_raw(idx_t row, float raw) const {
+    const idx_t label = block_.label(row);
+    return {table_ ? raw - table_->offsets[label - table_->begin] : raw, label};
+}
+
+namespace {
+
+// Nothing is so large: a guess that is known to be wrong.
+constexpr float no_guess = std::numeric_limits<float>::infinity();
+
+// Lists are cut when they hold so many more than k: rarely, and yet while what
+// was learnt from them is new.
+idx_t slack(idx_t k) {
+    return std::max({idx_t{32}, k / 2, std::min(k, idx_t{256})});
+}
+
+}  // namespace
 
 Shortlists::Shortlists(const TopLists& known, idx_t first, idx_t last,
                        const ExactScores& exact, bool shared)
     : k_(known.k()),
-      most_(known.k() + std::max<idx_t>(known.k() / 2, 32)),
+      aim_(known.k()),
+      most_(known.k() + slack(known.k())),
       first_(first),
       shared_(shared),
       exact_(exact),
@@ -62,16 +79,16 @@ void Shortlists::append(idx_t query, const Item& item) {
     if (size + 1 == most_) shorten(query);
 }
 
-// Drops what the k-th best of the list excludes, about.
+// Drops what the aim_-th best of the list excludes, about.
 void Shortlists::cut(idx_t query) {
-    if (list_of(query).size <= k_) return;
+    if (list_of(query).size <= aim_) return;
     const std::span<Item> list = items(query);
     thread_local std::vector<float> lows;
     lows.resize(list.size());
     for (size_t i = 0; i < list.size(); i++) lows[i] = list[i].low;
     raise_threshold(
-        query, simd::kth_bound(lows.data(), static_cast<idx_t>(lows.size()), k_,
-                               k_ + (most_ - k_) / 8));
+        query, simd::kth_bound(lows.data(), static_cast<idx_t>(lows.size()),
+                               aim_, aim_ + slack(aim_) / 8));
     const float least = threshold(query);
     std::int32_t kept = 0;
     for (const Item& item : list) {  // without a branch that nobody can foresee
@@ -82,45 +99,82 @@ void Shortlists::cut(idx_t query) {
 }
 
 void Shortlists::shorten(idx_t query) {
-    const idx_t half_free = (k_ + most_) / 2;
+    const idx_t half_free = (aim_ + most_) / 2;
     cut(query);
     if (list_of(query).size <= half_free) return;
     // The errors leave too many: exact scores decide, and of those that tie
     // the lower labels.
     score_exactly(query);
     cut(query);
-    if (list_of(query).size <= k_) return;
+    if (list_of(query).size <= aim_) return;
     const std::span<Item> list = items(query);
-    std::nth_element(list.begin(), list.begin() + (k_ - 1), list.end(),
+    std::nth_element(list.begin(), list.begin() + (aim_ - 1), list.end(),
                      [&](const Item& a, const Item& b) {
                          return ranks_before({a.low, exact_.label(a.row)},
                                              {b.low, exact_.label(b.row)});
                      });
-    list_of(query).size = static_cast<std::int32_t>(k_);
+    list_of(query).size = static_cast<std::int32_t>(aim_);
+    // Of the best k of all rows some may have gone.
+    if (aim_ < k_) list_of(query).guess = no_guess;
 }
 
-void Shortlists::score_exactly(idx_t query) const {
+void Shortlists::guess() {
+    aim_ = k_;
+    for (size_t i = 0; i < lists_.size(); i++) {
+        List& list = lists_[i];
+        if (list.guess == no_guess) continue;
+        list.guess = list.threshold;
+    }
+}
+
+void Shortlists::score_exactly(idx_t query, const Shortlists* raw) const {
     // Rows lie anywhere: ask for the next while one is scored.
     constexpr size_t ahead = 4;
     constexpr int line = 16;
     const std::span<Item> list = items(query);
-    for (size_t i = 0; i < list.size() + ahead; i++) {
-        if (i < list.size() && list[i].low != list[i].high) {
-            const float* vector = exact_.vector(list[i].row);
+    std::vector<Item*> unknown;
+    for (Item& item : list) {
+        if (item.low == item.high) continue;  // scored before
+        const Item* known = raw ? raw->find(query, item.row) : nullptr;
+        if (known) {
+            item.low = item.high = exact_.from_raw(item.row, known->low).score;
+        } else {
+            unknown.push_back(&item);
+        }
+    }
+    for (size_t i = 0; i < unknown.size() + ahead; i++) {
+        if (i < unknown.size()) {
+            const float* vector = exact_.vector(unknown[i]->row);
             for (int j = 0; j < exact_.d(); j += line) {
                 __builtin_prefetch(vector + j);
             }
         }
         if (i < ahead) continue;
-        Item& item = list[i - ahead];
-        if (item.low == item.high) continue;  // scored before
+        Item& item = *unknown[i - ahead];
         item.low = item.high = exact_(query, item.row).score;
     }
 }
 
-void Shortlists::settle(idx_t query) {
+// In settled lists.
+const Shortlists::Item* Shortlists::find(idx_t query, idx_t row) const {
+    const std::span<const Item> list = items(query);
+    const auto found = std::lower_bound(
+        list.begin(), list.end(), row,
+        [](const Item& item, idx_t wanted) { return item.row < wanted; });
+    return found != list.end() && found->row == row ? &*found : nullptr;
+}
+
+bool Shortlists::settle(idx_t query, const Shortlists* raw) {
     cut(query);
-    score_exactly(query);
+    score_exactly(query, raw);
+    const std::span<Item> list = items(query);
+    std::sort(list.begin(), list.end(),
+              [](const Item& a, const Item& b) { return a.row < b.row; });
+    const float guess = list_of(query).guess;
+    if (guess == -std::numeric_limits<float>::infinity()) return true;
+    return std::count_if(list.begin(), list.end(), [&](const Item& item) {
+               return item.low >= guess;
+           }) >= k_;
 }
 
 void Shortlists::offer_to(TopLists& lists, idx_t query) const {

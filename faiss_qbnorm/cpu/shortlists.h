@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <limits>
 #include <memory>
 #include <span>
 #include <vector>
@@ -19,6 +20,8 @@ class ExactScores {
         : metric_(metric), queries_(queries), block_(block), table_(table) {}
 
     Scored operator()(idx_t query, idx_t row) const;
+    /// The same where the raw score is there.
+    Scored from_raw(idx_t row, float raw) const;
 
     const float* vector(idx_t row) const { return block_.vectors.row(row); }
     idx_t label(idx_t row) const { return block_.label(row); }
@@ -40,7 +43,15 @@ class Shortlists {
     Shortlists(const TopLists& known, idx_t first, idx_t last,
                const ExactScores& exact, bool shared);
 
-    idx_t k() const { return k_; }
+    /// How many are looked for now.
+    idx_t k() const { return aim_; }
+
+    /// To learn sooner what cannot enter: look for the best `aim` of a sample
+    /// of the rows first, then guess from them what the best k of all will be
+    /// no less than. Nothing may be known of the queries before. settle() says
+    /// where that went wrong.
+    void aim_at(idx_t aim) { aim_ = aim; }
+    void guess();
 
     /// An item whose score plus error is lower cannot enter. May be called
     /// while other threads add.
@@ -64,8 +75,10 @@ class Shortlists {
         __builtin_prefetch(items_of(query) + size, 1);
     }
 
-    /// Once all are added: gives what is left its exact scores.
-    void settle(idx_t query);
+    /// Once all are added: gives what is left its exact scores, which those
+    /// that are `raw` and settled may know. Says whether the best are there: a
+    /// guess may have kept them out.
+    bool settle(idx_t query, const Shortlists* raw);
     /// Then: offers it to `lists`.
     void offer_to(TopLists& lists, idx_t query) const;
 
@@ -81,6 +94,7 @@ class Shortlists {
         std::atomic<float> threshold;
         std::atomic_flag lock;  // held for a moment
         std::atomic<std::int32_t> size = 0;
+        float guess = -std::numeric_limits<float>::infinity();
     };
 
     List& list_of(idx_t query) { return lists_[query - first_]; }
@@ -94,9 +108,11 @@ class Shortlists {
     void append(idx_t query, const Item& item);
     void cut(idx_t query);
     void shorten(idx_t query);
-    void score_exactly(idx_t query) const;
+    void score_exactly(idx_t query, const Shortlists* raw = nullptr) const;
+    const Item* find(idx_t query, idx_t row) const;
 
     idx_t k_;
+    idx_t aim_;   // k_, or less before a guess
     idx_t most_;  // items of a list
     idx_t first_;
     bool shared_;

@@ -9,7 +9,8 @@ TileScorer::TileScorer(const Queries& queries)
     : queries_(queries),
       multiplier_(queries.packed->multiplier()),
       tile_(queries.shape.left_rows * queries.shape.panel_rows),
-      squares_(queries.shape.left_rows) {
+      squares_(queries.shape.left_rows),
+      lost_squares_(queries.shape.left_rows) {
     const size_t factors = queries.shape.left_rows * queries.shape.d;
     if (queries.few() && !queries.center) return;
     if (queries.scoring.type == ProductType::bf16) {
@@ -41,8 +42,10 @@ void TileScorer::load(const MatrixView& gallery, idx_t begin, idx_t end,
             simd::load_row(gallery.row(i), queries_.center, d, fp32,
                            bf16 ? bf16_.data() + row * d : nullptr);
         squares_[row] = size.squares;
-        bound_.cover(bound_of(gallery.row(i), queries_.center, d, size));
+        lost_squares_[row] = size.lost_squares;
     }
+    bound_ = bound_of(gallery.slice(begin, end), queries_.center,
+                      squares_.data() + place, lost_squares_.data() + place);
 }
 
 bool TileScorer::may_overflow() const {
@@ -90,11 +93,8 @@ const float* TileScorer::score_few(const MatrixView& gallery, idx_t begin,
     }
     simd::dot_products(left, rows, queries_.plain(), columns, d, tile_.data(),
                        squares_.data());
-    bound_ = {};
-    for (idx_t i = 0; i < rows; i++) {
-        bound_.cover(bound_of(gallery.row(begin + i), queries_.center, d,
-                              {squares_[i]}));
-    }
+    bound_ = bound_of(gallery.slice(begin, end), queries_.center,
+                      squares_.data(), lost_squares_.data());
     if (queries_.metric == Metric::l2) {
         simd::to_l2_scores(tile_.data(), columns, rows, queries_.squares.data(),
                            squares_.data());

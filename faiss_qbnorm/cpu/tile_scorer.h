@@ -42,6 +42,7 @@ class TileScorer {
     HugeVector<std::uint16_t> bf16_;
     HugeVector<float> tile_;
     std::vector<float> squares_;
+    std::vector<float> lost_squares_;
     Factors left_;
     RowBound bound_;
     idx_t place_ = 0;
