@@ -73,12 +73,26 @@ struct RankTargets {
     std::vector<RankCount> normalised_rank;
 };
 
+/// By what the gate of a scan will be decided: the first of its raw list.
+struct Gate {
+    Method method;
+    const ActivationSet& activation;
+
+    bool opens(idx_t raw_top1) const {
+        return gate_opens(method,
+                          raw_top1 >= 0 && activation.contains(raw_top1));
+    }
+};
+
 /// What scanning leaves of the gallery blocks seen so far. The gate is decided
 /// once, after the last block, by the first of `raw`.
 struct ScanState {
     TopLists raw;         ///< by s
     TopLists normalised;  ///< by s - offset; k = 0 without a table
     RankTargets targets;  ///< counted where not empty
+    /// Set for the last block: an engine may then spare itself what the gate
+    /// makes needless, all of `raw` but its first or all of `normalised`.
+    const Gate* gate = nullptr;
 };
 
 /// Raw candidates of `nq` queries, `k` a query: scores (similarities) and

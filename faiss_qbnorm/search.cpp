@@ -1,6 +1,7 @@
 #include "faiss_qbnorm/search.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
@@ -9,7 +10,7 @@
 namespace faiss_qbnorm {
 
 idx_t query_batch(idx_t k) {
-    constexpr idx_t items = (idx_t{1} << 28) / (2 * sizeof(Scored));
+    constexpr idx_t items = (idx_t{1} << 27) / (2 * sizeof(Scored));
     constexpr idx_t fewest = 64;
     constexpr idx_t most = 16384;
     return std::clamp(items / std::max<idx_t>(k, 1), fewest, most);
@@ -19,16 +20,13 @@ ScanState begin_scan(idx_t nq, idx_t k, bool with_table) {
     return {TopLists(nq, k), TopLists(nq, with_table ? k : 0), {}};
 }
 
-void finish_scan(const ScanState& state, const ActivationSet* activation,
-                 Method method, idx_t k, const Answers& answers,
-                 std::uint8_t* gates) {
+void finish_scan(const ScanState& state, const Gate* gate, idx_t k,
+                 const Answers& answers, std::uint8_t* gates) {
     ParallelErrors errors;
 #pragma omp parallel for
     for (idx_t query = 0; query < state.raw.rows(); query++) {
         errors.run([&] {
-            const idx_t top1 = state.raw.best(query).label;
-            const bool open = activation && top1 >= 0 &&
-                              gate_opens(method, activation->contains(top1));
+            const bool open = gate && gate->opens(state.raw.best(query).label);
             if (gates) gates[query] = open;
             const TopLists& lists = open ? state.normalised : state.raw;
             answers.write(query, k, lists, query);
@@ -60,8 +58,10 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
     check_finite(queries, "queries");
     if (table) check_table_fits(*table, gallery.size(), gallery.d(), metric);
     const auto bound_table = table ? engine.bind_table(*table) : nullptr;
-    const ActivationSet* activation =
-        table ? &column_of(*table, Bank::querybank).activation : nullptr;
+    std::optional<Gate> gate;
+    if (table) {
+        gate.emplace(method, column_of(*table, Bank::querybank).activation);
+    }
 
     const idx_t listed = std::min(k, gallery.size());
     const idx_t batch = query_batch(listed);
@@ -79,7 +79,7 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
                 gallery.name(),
                 " is not the gallery that the table was "
                 "fitted on (their fingerprints differ); fit it again");
-        finish_scan(state, activation, method, k,
+        finish_scan(state, gate ? &*gate : nullptr, k,
                     {answers.scores + first * k, answers.labels + first * k});
         if (progress) progress(last);
     }

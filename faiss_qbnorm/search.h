@@ -7,19 +7,18 @@
 
 namespace faiss_qbnorm {
 
-/// How many queries to scan at once: their lists stay within 256 MB.
+/// How many queries to scan at once: their lists stay within 128 MB.
 idx_t query_batch(idx_t k);
 
 /// A state for `nq` queries that have seen nothing yet.
 ScanState begin_scan(idx_t nq, idx_t k, bool with_table);
 
 /// Decides each query's gate by its raw top-1 and writes its answers, k wide
-/// (the state's lists may be shorter, where the gallery is).
-/// `activation` is of the whole gallery, null for method none. `gates`, where
+/// (the state's lists may be shorter, where the gallery is). `gate` knows the
+/// activation set of the whole gallery; null for method none. `gates`, where
 /// given, receives 1 for every query that ranks by s - offset.
-void finish_scan(const ScanState& state, const ActivationSet* activation,
-                 Method method, idx_t k, const Answers& answers,
-                 std::uint8_t* gates = nullptr);
+void finish_scan(const ScanState& state, const Gate* gate, idx_t k,
+                 const Answers& answers, std::uint8_t* gates = nullptr);
 
 /// Throws unless the table covers the whole of a gallery of this size,
 /// dimension and metric.

@@ -48,9 +48,9 @@ struct Search {
     }
 
     double finish(const ScanState& state, std::uint8_t* gates = nullptr) {
+        const Gate gate{Method::dis, table.columns[0].activation};
         return seconds_of([&] {
-            finish_scan(state, &table.columns[0].activation, Method::dis, k,
-                        {scores.data(), labels.data()}, gates);
+            finish_scan(state, &gate, k, {scores.data(), labels.data()}, gates);
         });
     }
 

@@ -6,7 +6,7 @@
 
 #include "faiss_qbnorm/core/parallel_errors.h"
 #include "faiss_qbnorm/cpu/bound.h"
-#include "faiss_qbnorm/cpu/selection.h"
+#include "faiss_qbnorm/cpu/settler.h"
 #include "faiss_qbnorm/cpu/tile_scorer.h"
 
 namespace faiss_qbnorm {
@@ -122,6 +122,21 @@ class ProbeWorker {
     std::vector<std::uint8_t> fine_;
 };
 
+void settle(const Selection& selection, const ExactScores& exact,
+            TopLists& winners) {
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        Settler settler(exact, nullptr, nullptr);
+        const Selection* const one[] = {&selection};
+#pragma omp for schedule(dynamic, 16)
+        for (idx_t query = 0; query < winners.rows(); query++) {
+            errors.run([&] { settler.settle(query, one, winners, nullptr); });
+        }
+    }
+    errors.rethrow();
+}
+
 }  // namespace
 
 void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
@@ -154,8 +169,7 @@ void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
         }
     }
     errors.rethrow();
-    selection.settle();
-    selection.offer_to(winners);
+    settle(selection, exact, winners);
 }
 
 }  // namespace faiss_qbnorm

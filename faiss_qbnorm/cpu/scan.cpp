@@ -1,13 +1,12 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <mutex>
 #include <optional>
 
 #include "faiss_qbnorm/core/parallel_errors.h"
 #include "faiss_qbnorm/cpu/bound.h"
 #include "faiss_qbnorm/cpu/rank_counts.h"
-#include "faiss_qbnorm/cpu/selection.h"
+#include "faiss_qbnorm/cpu/settler.h"
 #include "faiss_qbnorm/cpu/tile_scorer.h"
 
 namespace faiss_qbnorm {
@@ -54,17 +53,20 @@ struct Task {
     idx_t last_tile;
 };
 
-/// Tasks for all threads. As many panels as share a gallery tile while it is at
-/// hand, but fewer rather than slices of the gallery, each of which begins with
-/// all to learn.
+/// Tasks for all threads. Some panels go together and share a gallery tile
+/// while it is at hand. Where panels are too few, the gallery is sliced, though
+/// each slice begins with all to learn.
 std::vector<Task> tasks_of(idx_t panels, idx_t tiles) {
     constexpr idx_t most_together = 8;
     const idx_t threads = omp_get_max_threads();
-    const idx_t groups = std::max((panels + most_together - 1) / most_together,
-                                  std::min(panels, threads));
-    const idx_t slices = groups % threads == 0 || groups > 8 * threads
-                             ? 1
-                             : std::min(tiles, (4 * threads - 1) / groups + 1);
+    const idx_t least = (panels + most_together - 1) / most_together;
+    const idx_t groups =
+        std::min((least + threads - 1) / threads * threads, panels);
+    idx_t slices = 1;
+    while (groups * slices % threads != 0 && groups * slices < 4 * threads) {
+        slices++;
+    }
+    slices = std::min(slices, tiles);
     std::vector<Task> tasks;
     for (idx_t slice = 0; slice < slices; slice++) {
         for (idx_t group = 0; group < groups; group++) {
@@ -82,15 +84,19 @@ class ScanWorker {
   public:
     explicit ScanWorker(Scan& scan) : scan_(scan), scorer_(scan.queries) {}
 
-    /// Gives the queries that a guess failed.
-    std::vector<idx_t> run(const Task& task, std::mutex& lock) {
-        Selection selection = selection_of(task, lock);
+    Selection run(const Task& task) {
+        Selection selection(scan_.queries, task.panels,
+                            {scan_.state.raw, scan_.raw}, false);
+        if (scan_.table) {
+            selection.add_normalised({scan_.state.normalised, scan_.normalised},
+                                     scan_.table->largest_offset);
+        }
         Selector selector(selection);
         const idx_t tiles = task.last_tile - task.first_tile;
-        const idx_t sample = may_guess_ ? tiles / one_in : 0;
+        const idx_t sample = scan_.may_guess ? tiles / one_in : 0;
         if (sample > 0) {
             selection.aim_at_sample(static_cast<double>(sample) /
-                                    static_cast<double>(tiles));
+                                    static_cast<double>(scan_.tiles()));
             for (idx_t i = 0; i < sample; i++) {
                 score(task.first_tile + i * one_in, task.panels, selector);
             }
@@ -100,27 +106,10 @@ class ScanWorker {
             if (i % one_in == 0 && i / one_in < sample) continue;
             score(task.first_tile + i, task.panels, selector);
         }
-        selection.settle();
-        const std::lock_guard guard(lock);
-        ScanState& state = scan_.state;
-        return selection.offer_to(state.raw,
-                                  scan_.table ? &state.normalised : nullptr);
-    }
-
-  private:
-    Selection selection_of(const Task& task, std::mutex& lock) {
-        const std::lock_guard guard(lock);
-        const idx_t first = task.panels.first * scan_.queries.shape.panel_rows;
-        may_guess_ = scan_.may_guess && scan_.state.raw.items(first).empty();
-        Selection selection(scan_.queries, task.panels,
-                            {scan_.state.raw, scan_.raw}, false);
-        if (scan_.table) {
-            selection.add_normalised({scan_.state.normalised, scan_.normalised},
-                                     scan_.table->largest_offset);
-        }
         return selection;
     }
 
+  private:
     void score(idx_t tile_at, const PanelRange& panels, Selector& selector) {
         const idx_t height = scan_.queries.shape.left_rows;
         const idx_t begin = tile_at * height;
@@ -167,7 +156,6 @@ class ScanWorker {
 
     Scan& scan_;
     TileScorer scorer_;
-    bool may_guess_ = false;  // in this task
     std::vector<float> gathered_;
 };
 
@@ -175,28 +163,75 @@ void scan_block(const Scoring& scoring, const CpuGallery& gallery,
                 const CpuTable* table, const MatrixView& queries,
                 ScanState& state, bool may_guess);
 
-// Scans the task's part of the gallery again for the queries that a guess
-// failed, without guessing.
-void run_again(Scan& scan, const Task& task, const std::vector<idx_t>& failed) {
+std::vector<Selection> select(Scan& scan, const std::vector<Task>& tasks) {
+    std::vector<std::optional<Selection>> selected(tasks.size());
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        std::optional<ScanWorker> worker;
+#pragma omp for schedule(dynamic)
+        for (size_t i = 0; i < tasks.size(); i++) {
+            errors.run([&] {
+                if (!worker) worker.emplace(scan);
+                selected[i].emplace(worker->run(tasks[i]));
+            });
+        }
+    }
+    errors.rethrow();
+    std::vector<Selection> selections;
+    for (auto& selection : selected)
+        selections.push_back(std::move(*selection));
+    return selections;
+}
+
+// Gives the queries that a guess failed.
+std::vector<idx_t> settle(Scan& scan, const std::vector<Task>& tasks,
+                          const std::vector<Selection>& selections) {
+    const ProductShape& shape = scan.queries.shape;
+    std::vector<std::vector<const Selection*>> of_panel(shape.panels());
+    for (size_t i = 0; i < tasks.size(); i++) {
+        for (idx_t p = tasks[i].panels.first; p < tasks[i].panels.last; p++) {
+            of_panel[p].push_back(&selections[i]);
+        }
+    }
+    std::vector<std::uint8_t> failed(shape.right_rows, 0);
+    ScanState& state = scan.state;
+    ParallelErrors errors;
+#pragma omp parallel
+    {
+        Settler settler(scan.raw, scan.table ? &scan.normalised : nullptr,
+                        scan.table ? state.gate : nullptr);
+#pragma omp for schedule(dynamic, 16)
+        for (idx_t query = 0; query < shape.right_rows; query++) {
+            errors.run([&] {
+                failed[query] = !settler.settle(
+                    query, of_panel[query / shape.panel_rows], state.raw,
+                    scan.table ? &state.normalised : nullptr);
+            });
+        }
+    }
+    errors.rethrow();
+    std::vector<idx_t> again;
+    for (idx_t query = 0; query < shape.right_rows; query++) {
+        if (failed[query]) again.push_back(query);
+    }
+    return again;
+}
+
+// Scans again for the queries that a guess failed, without guessing.
+void scan_again(Scan& scan, const std::vector<idx_t>& failed) {
     const MatrixView& all = scan.queries.rows;
     std::vector<float> rows;
     for (const idx_t query : failed) {
         rows.insert(rows.end(), all.row(query), all.row(query + 1));
     }
-    const GalleryBlock& block = scan.gallery.block;
-    const idx_t height = scan.queries.shape.left_rows;
-    const idx_t begin = task.first_tile * height;
-    const idx_t end = std::min(task.last_tile * height, block.vectors.rows);
-    const CpuGallery part(
-        scan.gallery.metric,
-        {block.vectors.slice(begin, end), block.first_label + begin,
-         block.labels ? block.labels + begin : nullptr});
     const auto n = static_cast<idx_t>(failed.size());
     ScanState found{TopLists(n, scan.state.raw.k()),
                     TopLists(n, scan.state.normalised.k()),
-                    {}};
-    scan_block(scan.queries.scoring, part, scan.table, {rows.data(), n, all.d},
-               found, false);
+                    {},
+                    scan.state.gate};
+    scan_block(scan.queries.scoring, scan.gallery, scan.table,
+               {rows.data(), n, all.d}, found, false);
     for (idx_t i = 0; i < n; i++) {
         for (const Scored& item : found.raw.items(i)) {
             scan.state.raw.offer(failed[i], item);
@@ -214,25 +249,16 @@ void scan_block(const Scoring& scoring, const CpuGallery& gallery,
     Scan scan(scoring, gallery, table, queries, state, may_guess);
     const std::vector<Task> tasks =
         tasks_of(scan.queries.shape.panels(), scan.tiles());
-    // Of a panel's lists in the state; all panels of a task go together.
-    std::vector<std::mutex> locks(scan.queries.shape.panels());
-    std::vector<std::vector<idx_t>> failed(tasks.size());
-    ParallelErrors errors;
-#pragma omp parallel
-    {
-        std::optional<ScanWorker> worker;
-#pragma omp for schedule(dynamic)
-        for (size_t i = 0; i < tasks.size(); i++) {
-            errors.run([&] {
-                if (!worker) worker.emplace(scan);
-                failed[i] = worker->run(tasks[i], locks[tasks[i].panels.first]);
-            });
-        }
+    const std::vector<idx_t> failed = settle(scan, tasks, select(scan, tasks));
+    if (!failed.empty()) scan_again(scan, failed);
+}
+
+// Nothing is known of any query yet.
+bool is_fresh(const ScanState& state) {
+    for (idx_t i = 0; i < state.raw.rows(); i++) {
+        if (!state.raw.items(i).empty()) return false;
     }
-    errors.rethrow();
-    for (size_t i = 0; i < tasks.size(); i++) {
-        if (!failed[i].empty()) run_again(scan, tasks[i], failed[i]);
-    }
+    return true;
 }
 
 }  // namespace
@@ -244,7 +270,7 @@ void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
     const bool counts = !state.targets.raw.empty();
     const bool few = queries.rows <= few_queries && !counts;
     scan_block(few ? scoring.of_few() : scoring, gallery, table, queries, state,
-               true);
+               is_fresh(state));
 }
 
 }  // namespace faiss_qbnorm

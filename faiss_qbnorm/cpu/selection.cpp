@@ -4,8 +4,6 @@
 #include <cmath>
 #include <limits>
 
-#include "faiss_qbnorm/core/parallel_errors.h"
-
 namespace faiss_qbnorm {
 
 Selection::Selection(const Queries& queries, const PanelRange& panels,
@@ -31,46 +29,15 @@ void Selection::add_normalised(const Wanted& normalised, float largest_offset) {
 void Selection::aim_at_sample(double share) {
     for (Ranking& ranking : rankings_) {
         // Of the best k so many are in the sample, give or take a few: too few
-        // are for one query of a thousand.
+        // are for one query of ten thousand.
         const double mean = share * static_cast<double>(ranking.lists.k());
-        const auto aim = static_cast<idx_t>(mean + 3 * std::sqrt(mean) + 2);
+        const auto aim = static_cast<idx_t>(mean + 3.5 * std::sqrt(mean) + 3);
         if (aim < ranking.lists.k()) ranking.lists.aim_at(aim);
     }
 }
 
 void Selection::guess() {
     for (Ranking& ranking : rankings_) ranking.lists.guess();
-}
-
-void Selection::settle() {
-    complete_.resize(last_query_ - first_query_);
-    ParallelErrors errors;
-#pragma omp parallel for schedule(dynamic, 16)
-    for (idx_t query = first_query_; query < last_query_; query++) {
-        errors.run([&] {
-            bool complete = rankings_[0].lists.settle(query, nullptr);
-            if (rankings_.size() > 1) {
-                complete &=
-                    rankings_[1].lists.settle(query, &rankings_[0].lists);
-            }
-            complete_[query - first_query_] = complete;
-        });
-    }
-    errors.rethrow();
-}
-
-std::vector<idx_t> Selection::offer_to(TopLists& raw,
-                                       TopLists* normalised) const {
-    std::vector<idx_t> failed;
-    for (idx_t query = first_query_; query < last_query_; query++) {
-        if (!complete_[query - first_query_]) {
-            failed.push_back(query);
-            continue;
-        }
-        rankings_[0].lists.offer_to(raw, query);
-        if (normalised) rankings_[1].lists.offer_to(*normalised, query);
-    }
-    return failed;
 }
 
 Selector::Selector(Selection& selection) : selection_(selection) {

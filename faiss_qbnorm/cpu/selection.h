@@ -38,16 +38,13 @@ class Selection {
     /// Looks for normalised scores, too.
     void add_normalised(const Wanted& normalised, float largest_offset);
 
-    /// Shortlists' aim_at, of a share of the rows, and guess.
+    /// Shortlists' aim_at, of a sample that is this share of the block, and
+    /// guess.
     void aim_at_sample(double share);
     void guess();
 
-    /// Once all tiles are through: gives what was selected its exact scores.
-    void settle();
-    /// Then: offers it to the lists. Gives the queries that a guess failed,
-    /// whose best are not among what was selected, and offers nothing of them.
-    std::vector<idx_t> offer_to(TopLists& raw,
-                                TopLists* normalised = nullptr) const;
+    const Shortlists& raw() const { return rankings_[0].lists; }
+    const Shortlists& normalised() const { return rankings_[1].lists; }
 
   private:
     friend class Selector;
@@ -61,8 +58,7 @@ class Selection {
     idx_t first_query_;
     idx_t last_query_;
     bool shared_;
-    std::vector<Ranking> rankings_;       // raw, normalised
-    std::vector<std::uint8_t> complete_;  // of each query, once settled
+    std::vector<Ranking> rankings_;  // raw, normalised
 };
 
 /// One thread's way to a Selection.

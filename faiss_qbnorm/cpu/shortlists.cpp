@@ -8,17 +8,6 @@
 
 namespace faiss_qbnorm {
 
-Scored ExactScores::operator()(idx_t query, idx_t row) const {
-    return from_raw(row,
-                    simd::exact_score(metric_, queries_.row(query),
-                                      block_.vectors.row(row), queries_.d));
-}
-
-Scored ExactScores::from_raw(idx_t row, float raw) const {
-    const idx_t label = block_.label(row);
-    return {table_ ? raw - table_->offsets[label - table_->begin] : raw, label};
-}
-
 namespace {
 
 // Nothing is so large: a guess that is known to be wrong.
@@ -32,6 +21,21 @@ idx_t slack(idx_t k) {
 
 }  // namespace
 
+void score_exactly(std::span<Contender> contenders, idx_t query,
+                   const ExactScores& exact) {
+    // Rows lie anywhere: ask for the next while one is scored.
+    constexpr size_t ahead = 4;
+    for (size_t i = 0; i < contenders.size() + ahead; i++) {
+        if (i < contenders.size() && !contenders[i].is_exact()) {
+            exact.prefetch(contenders[i].row);
+        }
+        if (i < ahead) continue;
+        Contender& contender = contenders[i - ahead];
+        if (contender.is_exact()) continue;
+        contender.set(exact(query, contender.row).score);
+    }
+}
+
 Shortlists::Shortlists(const TopLists& known, idx_t first, idx_t last,
                        const ExactScores& exact, bool shared)
     : k_(known.k()),
@@ -40,7 +44,8 @@ Shortlists::Shortlists(const TopLists& known, idx_t first, idx_t last,
       first_(first),
       shared_(shared),
       exact_(exact),
-      items_(std::make_unique_for_overwrite<Item[]>((last - first) * most_)),
+      items_(
+          std::make_unique_for_overwrite<Contender[]>((last - first) * most_)),
       lists_(last - first) {
     for (idx_t query = first; query < last; query++) {
         list_of(query).threshold = known.threshold(query);
@@ -54,9 +59,9 @@ void Shortlists::raise_threshold(idx_t query, float bound) {
 
 void Shortlists::add(idx_t query, idx_t row, float score, float error) {
     if (k_ == 0) return;
-    Item item{score - error, score + error, row};
+    Contender item{score - error, score + error, row};
     if (!std::isfinite(error) || !std::isfinite(score)) {
-        item.low = item.high = exact_(query, row).score;
+        item.set(exact_(query, row).score);
     }
     if (item.high < threshold(query)) return;
     if (!shared_) {
@@ -71,7 +76,7 @@ void Shortlists::add(idx_t query, idx_t row, float score, float error) {
     lock.clear(std::memory_order_release);
 }
 
-void Shortlists::append(idx_t query, const Item& item) {
+void Shortlists::append(idx_t query, const Contender& item) {
     List& list = list_of(query);
     const std::int32_t size = list.size.load(std::memory_order_relaxed);
     items_of(query)[size] = item;
@@ -82,7 +87,7 @@ void Shortlists::append(idx_t query, const Item& item) {
 // Drops what the aim_-th best of the list excludes, about.
 void Shortlists::cut(idx_t query) {
     if (list_of(query).size <= aim_) return;
-    const std::span<Item> list = items(query);
+    const std::span<Contender> list = contenders(query);
     thread_local std::vector<float> lows;
     lows.resize(list.size());
     for (size_t i = 0; i < list.size(); i++) lows[i] = list[i].low;
@@ -91,7 +96,8 @@ void Shortlists::cut(idx_t query) {
                                aim_, aim_ + slack(aim_) / 8));
     const float least = threshold(query);
     std::int32_t kept = 0;
-    for (const Item& item : list) {  // without a branch that nobody can foresee
+    for (const Contender& item :
+         list) {  // without a branch that nobody can foresee
         list[kept] = item;
         kept += item.high < least ? 0 : 1;
     }
@@ -102,14 +108,14 @@ void Shortlists::shorten(idx_t query) {
     const idx_t half_free = (aim_ + most_) / 2;
     cut(query);
     if (list_of(query).size <= half_free) return;
-    // The errors leave too many: exact scores decide, and of those that tie
-    // the lower labels.
-    score_exactly(query);
+    // The errors leave too many: exact scores decide, and where they tie the
+    // lower labels.
+    score_exactly(contenders(query), query, exact_);
     cut(query);
-    if (list_of(query).size <= aim_) return;
-    const std::span<Item> list = items(query);
+    if (list_of(query).size <= half_free) return;
+    const std::span<Contender> list = contenders(query);
     std::nth_element(list.begin(), list.begin() + (aim_ - 1), list.end(),
-                     [&](const Item& a, const Item& b) {
+                     [&](const Contender& a, const Contender& b) {
                          return ranks_before({a.low, exact_.label(a.row)},
                                              {b.low, exact_.label(b.row)});
                      });
@@ -124,62 +130,6 @@ void Shortlists::guess() {
         List& list = lists_[i];
         if (list.guess == no_guess) continue;
         list.guess = list.threshold;
-    }
-}
-
-void Shortlists::score_exactly(idx_t query, const Shortlists* raw) const {
-    // Rows lie anywhere: ask for the next while one is scored.
-    constexpr size_t ahead = 4;
-    constexpr int line = 16;
-    const std::span<Item> list = items(query);
-    std::vector<Item*> unknown;
-    for (Item& item : list) {
-        if (item.low == item.high) continue;  // scored before
-        const Item* known = raw ? raw->find(query, item.row) : nullptr;
-        if (known) {
-            item.low = item.high = exact_.from_raw(item.row, known->low).score;
-        } else {
-            unknown.push_back(&item);
-        }
-    }
-    for (size_t i = 0; i < unknown.size() + ahead; i++) {
-        if (i < unknown.size()) {
-            const float* vector = exact_.vector(unknown[i]->row);
-            for (int j = 0; j < exact_.d(); j += line) {
-                __builtin_prefetch(vector + j);
-            }
-        }
-        if (i < ahead) continue;
-        Item& item = *unknown[i - ahead];
-        item.low = item.high = exact_(query, item.row).score;
-    }
-}
-
-// In settled lists.
-const Shortlists::Item* Shortlists::find(idx_t query, idx_t row) const {
-    const std::span<const Item> list = items(query);
-    const auto found = std::lower_bound(
-        list.begin(), list.end(), row,
-        [](const Item& item, idx_t wanted) { return item.row < wanted; });
-    return found != list.end() && found->row == row ? &*found : nullptr;
-}
-
-bool Shortlists::settle(idx_t query, const Shortlists* raw) {
-    cut(query);
-    score_exactly(query, raw);
-    const std::span<Item> list = items(query);
-    std::sort(list.begin(), list.end(),
-              [](const Item& a, const Item& b) { return a.row < b.row; });
-    const float guess = list_of(query).guess;
-    if (guess == -std::numeric_limits<float>::infinity()) return true;
-    return std::count_if(list.begin(), list.end(), [&](const Item& item) {
-               return item.low >= guess;
-           }) >= k_;
-}
-
-void Shortlists::offer_to(TopLists& lists, idx_t query) const {
-    for (const Item& item : items(query)) {
-        lists.offer(query, {item.low, exact_.label(item.row)});
     }
 }
 

@@ -7,35 +7,25 @@
 #include <vector>
 
 #include "faiss_qbnorm/core/top_lists.h"
-#include "faiss_qbnorm/cpu/bound.h"
+#include "faiss_qbnorm/cpu/exact_scores.h"
 
 namespace faiss_qbnorm {
 
-/// The score that ranks one query's items, from their rows in a block.
-class ExactScores {
-  public:
-    /// Without a table, raw scores.
-    ExactScores(Metric metric, const MatrixView& queries,
-                const GalleryBlock& block, const CpuTable* table)
-        : metric_(metric), queries_(queries), block_(block), table_(table) {}
+/// An item that may be among the best: of a score from low to high.
+struct Contender {
+    float low;
+    float high;
+    idx_t row;  ///< of its block
 
-    Scored operator()(idx_t query, idx_t row) const;
-    /// The same where the raw score is there.
-    Scored from_raw(idx_t row, float raw) const;
-
-    const float* vector(idx_t row) const { return block_.vectors.row(row); }
-    idx_t label(idx_t row) const { return block_.label(row); }
-    int d() const { return queries_.d; }
-
-  private:
-    Metric metric_;
-    const MatrixView& queries_;
-    const GalleryBlock& block_;
-    const CpuTable* table_;
+    bool is_exact() const { return low == high; }
+    void set(float exact) { low = high = exact; }
 };
 
-/// For many queries the items of a block that may be among the query's best k:
-/// known by scores with an error, and only the last few by exact ones.
+/// Gives the contenders that have none their exact scores.
+void score_exactly(std::span<Contender> contenders, idx_t query,
+                   const ExactScores& exact);
+
+/// For many queries the items of a block that may be among the query's best k.
 class Shortlists {
   public:
     /// Of queries [first, last), whose items must rank above what `known`
@@ -48,8 +38,7 @@ class Shortlists {
 
     /// To learn sooner what cannot enter: look for the best `aim` of a sample
     /// of the rows first, then guess from them what the best k of all will be
-    /// no less than. Nothing may be known of the queries before. settle() says
-    /// where that went wrong.
+    /// no less than. Nothing may be known of the queries before.
     void aim_at(idx_t aim) { aim_ = aim; }
     void guess();
 
@@ -75,20 +64,14 @@ class Shortlists {
         __builtin_prefetch(items_of(query) + size, 1);
     }
 
-    /// Once all are added: gives what is left its exact scores, which those
-    /// that are `raw` and settled may know. Says whether the best are there: a
-    /// guess may have kept them out.
-    bool settle(idx_t query, const Shortlists* raw);
-    /// Then: offers it to `lists`.
-    void offer_to(TopLists& lists, idx_t query) const;
+    std::span<Contender> contenders(idx_t query) const {
+        return {items_of(query), static_cast<size_t>(list_of(query).size)};
+    }
+    /// What the query's contenders are no less than by a guess; -infinity
+    /// where none was made, +infinity where it is known to have failed.
+    float guess_of(idx_t query) const { return list_of(query).guess; }
 
   private:
-    struct Item {
-        float low;
-        float high;
-        idx_t row;
-    };
-
     /// One query's: together, since threads that share them share the line.
     struct alignas(16) List {
         std::atomic<float> threshold;
@@ -99,17 +82,12 @@ class Shortlists {
 
     List& list_of(idx_t query) { return lists_[query - first_]; }
     const List& list_of(idx_t query) const { return lists_[query - first_]; }
-    Item* items_of(idx_t query) const {
+    Contender* items_of(idx_t query) const {
         return items_.get() + (query - first_) * most_;
     }
-    std::span<Item> items(idx_t query) const {
-        return {items_of(query), static_cast<size_t>(list_of(query).size)};
-    }
-    void append(idx_t query, const Item& item);
+    void append(idx_t query, const Contender& item);
     void cut(idx_t query);
     void shorten(idx_t query);
-    void score_exactly(idx_t query, const Shortlists* raw = nullptr) const;
-    const Item* find(idx_t query, idx_t row) const;
 
     idx_t k_;
     idx_t aim_;   // k_, or less before a guess
@@ -117,7 +95,7 @@ class Shortlists {
     idx_t first_;
     bool shared_;
     const ExactScores& exact_;
-    std::unique_ptr<Item[]> items_;  // most_ a query
+    std::unique_ptr<Contender[]> items_;  // most_ a query
     std::vector<List> lists_;
 };
 

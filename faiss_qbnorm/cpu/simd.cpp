@@ -38,6 +38,10 @@ HWY_INLINE VF load_n(const float* from, size_t count) {
     return hn::Load(f, some);
 }
 
+// Rows follow one another in memory. Hardware follows such a stream as far as a
+// page's end; this looks beyond.
+constexpr idx_t ahead = 4096 / sizeof(float);
+
 // Rounds to nearest even in integers; float32 denormals become zero.
 HWY_INLINE hn::Vec<U> rounded_to_bf16(VF x) {
     const U u;
@@ -67,6 +71,7 @@ RowSize LoadRow(const float* HWY_RESTRICT row, const float* HWY_RESTRICT center,
     for_vectors(
         d,
         [&](idx_t i) HWY_ATTR {
+            hwy::Prefetch(row + i + ahead);
             VF x = hn::LoadU(f, row + i);
             if (center) x = hn::Sub(x, hn::LoadU(f, center + i));
             const auto rounded = measure(x);
@@ -170,8 +175,6 @@ HWY_INLINE float dots_of_row(const float* HWY_RESTRICT left,
 
 void DotProducts(const float* left, idx_t rows, const float* right,
                  idx_t columns, int d, float* products, float* squares) {
-    // Hardware follows a stream as far as a page's end; this looks beyond.
-    constexpr idx_t ahead = 4096 / sizeof(float);
     for (idx_t r = 0; r < rows; r++) {
         const float* row = left + r * d;
         for (int i = 0; i < d; i += 16) hwy::Prefetch(row + i + ahead);

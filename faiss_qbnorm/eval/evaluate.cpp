@@ -59,8 +59,8 @@ struct Collected {
         std::vector<float> scores(nq * k);
         std::vector<idx_t> batch_labels(nq * k);
         std::vector<std::uint8_t> gates(nq);
-        finish_scan(state, &column_of(table, Bank::querybank).activation,
-                    method, k, {scores.data(), batch_labels.data()},
+        const Gate gate{method, column_of(table, Bank::querybank).activation};
+        finish_scan(state, &gate, k, {scores.data(), batch_labels.data()},
                     gates.data());
         labels.insert(labels.end(), batch_labels.begin(), batch_labels.end());
         for (idx_t i = 0; i < nq; i++) {

@@ -182,11 +182,13 @@ void search_flat(const MatrixView& vectors, const Asked& asked,
     const idx_t nq = asked.queries.rows;
     const idx_t listed = std::min(k, vectors.rows);
     const idx_t batch = query_batch(listed);
+    const Gate gate{plan.method, plan.column.activation};
     std::vector<std::uint8_t> gates(std::min(batch, nq));
     for (idx_t first = 0; first < nq; first += batch) {
         const idx_t last = std::min(first + batch, nq);
         const MatrixView queries = asked.queries.slice(first, last);
         ScanState state = begin_scan(last - first, listed, true);
+        state.gate = selector ? nullptr : &gate;  // of one block, or of many
         idx_t scanned = vectors.rows;
         if (selector) {
             scanned = 0;
@@ -200,7 +202,7 @@ void search_flat(const MatrixView& vectors, const Asked& asked,
             engine.scan(is_bound ? *plan.bound_gallery : *bound_here,
                         &plan.bound_table, queries, state);
         }
-        finish_scan(state, &plan.column.activation, plan.method, k,
+        finish_scan(state, &gate, k,
                     {answers.scores + first * k, answers.labels + first * k},
                     gates.data());
         for (idx_t i = first; reports && i < last; i++) {

@@ -1,0 +1,135 @@
+#include "faiss_qbnorm/cpu/settler.h"
+
+#include <algorithm>
+#include <functional>
+#include <limits>
+
+namespace faiss_qbnorm {
+
+namespace {
+
+constexpr float nothing = -std::numeric_limits<float>::infinity();
+
+// Drops what cannot be among the best k.
+void cut(std::vector<Contender>& contenders, idx_t k) {
+    if (static_cast<idx_t>(contenders.size()) <= k || k == 0) return;
+    thread_local std::vector<float> lows;
+    lows.clear();
+    for (const Contender& contender : contenders) lows.push_back(contender.low);
+    std::nth_element(lows.begin(), lows.begin() + (k - 1), lows.end(),
+                     std::greater<>());
+    const float least = lows[k - 1];
+    std::erase_if(contenders, [&](const Contender& contender) {
+        return contender.high < least;
+    });
+}
+
+// Whether k exact scores are no less than the guess: then so are the best k of
+// all, and none of them was kept out.
+bool is_complete(const std::vector<Contender>& contenders, float guess,
+                 idx_t k) {
+    if (guess == nothing) return true;
+    const auto above = std::count_if(
+        contenders.begin(), contenders.end(),
+        [&](const Contender& contender) { return contender.low >= guess; });
+    return above >= k;
+}
+
+}  // namespace
+
+bool Settler::settle(idx_t query, std::span<const Selection* const> selections,
+                     TopLists& raw_list, TopLists* normalised_list) {
+    gather(query, selections);
+    idx_t raw_k = raw_list.k();
+    if (gate_) {
+        const Contender best = exact_best(query);
+        Scored top1 = raw_list.best(query);
+        if (best.row >= 0) {
+            const Scored here{best.low, raw_.exact->label(best.row)};
+            if (top1.label < 0 || ranks_before(here, top1)) top1 = here;
+        }
+        if (gate_->opens(top1.label)) {
+            raw_k = 1;
+            raw_.contenders.clear();
+            if (best.row >= 0) raw_.contenders.push_back(best);
+        } else {
+            normalised_.contenders.clear();
+            normalised_.guess = nothing;
+        }
+    }
+    cut(raw_.contenders, raw_k);
+    score_exactly(raw_.contenders, query, *raw_.exact);
+    if (!is_complete(raw_.contenders, raw_.guess, raw_k)) return false;
+    if (normalised_.exact) {
+        cut(normalised_.contenders, normalised_list->k());
+        take_over_raw_scores();
+        score_exactly(normalised_.contenders, query, *normalised_.exact);
+        if (!is_complete(normalised_.contenders, normalised_.guess,
+                         normalised_list->k())) {
+            return false;
+        }
+        offer(normalised_, query, *normalised_list);
+    }
+    offer(raw_, query, raw_list);
+    return true;
+}
+
+void Settler::gather(idx_t query,
+                     std::span<const Selection* const> selections) {
+    const auto add = [&](Field& field, const Shortlists& lists) {
+        const auto some = lists.contenders(query);
+        field.contenders.insert(field.contenders.end(), some.begin(),
+                                some.end());
+        field.guess = std::max(field.guess, lists.guess_of(query));
+    };
+    for (Field* field : {&raw_, &normalised_}) {
+        field->contenders.clear();
+        field->guess = nothing;
+    }
+    for (const Selection* selection : selections) {
+        add(raw_, selection->raw());
+        if (normalised_.exact) add(normalised_, selection->normalised());
+    }
+}
+
+// The first by raw scores; row -1 where there is none.
+Contender Settler::exact_best(idx_t query) {
+    std::vector<Contender> first = raw_.contenders;
+    cut(first, 1);
+    score_exactly(first, query, *raw_.exact);
+    const auto best = std::min_element(
+        first.begin(), first.end(),
+        [&](const Contender& a, const Contender& b) {
+            return ranks_before({a.low, raw_.exact->label(a.row)},
+                                {b.low, raw_.exact->label(b.row)});
+        });
+    return best == first.end() ? Contender{nothing, nothing, -1} : *best;
+}
+
+// Items contend in both rankings.
+void Settler::take_over_raw_scores() {
+    const auto by_row = [](const Contender& a, const Contender& b) {
+        return a.row < b.row;
+    };
+    std::sort(raw_.contenders.begin(), raw_.contenders.end(), by_row);
+    for (Contender& contender : normalised_.contenders) {
+        if (contender.is_exact()) continue;
+        const auto found = std::lower_bound(
+            raw_.contenders.begin(), raw_.contenders.end(), contender, by_row);
+        if (found == raw_.contenders.end() || found->row != contender.row) {
+            continue;
+        }
+        contender.set(
+            normalised_.exact->from_raw(contender.row, found->low).score);
+    }
+}
+
+void Settler::offer(const Field& field, idx_t query, TopLists& list) {
+    offered_.clear();
+    for (const Contender& contender : field.contenders) {
+        offered_.push_back({contender.low, field.exact->label(contender.row)});
+    }
+    list.offer_all(query, offered_);
+}
+
+}  // namespace faiss_qbnorm
