@@ -16,7 +16,7 @@ constexpr float no_guess = std::numeric_limits<float>::infinity();
 // Lists are cut when they hold so many more than k: rarely, and yet while what
 // was learnt from them is new.
 idx_t slack(idx_t k) {
-    return std::max({idx_t{32}, k / 2, std::min(k, idx_t{256})});
+    return std::max({idx_t{32}, k / 2, std::min(2 * k, idx_t{256})});
 }
 
 }  // namespace
@@ -105,14 +105,14 @@ void Shortlists::cut(idx_t query) {
 }
 
 void Shortlists::shorten(idx_t query) {
-    const idx_t half_free = (aim_ + most_) / 2;
+    const idx_t too_many = most_ - (most_ - k_) / 4;
     cut(query);
-    if (list_of(query).size <= half_free) return;
+    if (list_of(query).size < too_many) return;
     // The errors leave too many: exact scores decide, and where they tie the
     // lower labels.
     score_exactly(contenders(query), query, exact_);
     cut(query);
-    if (list_of(query).size <= half_free) return;
+    if (list_of(query).size < too_many) return;
     const std::span<Contender> list = contenders(query);
     std::nth_element(list.begin(), list.begin() + (aim_ - 1), list.end(),
                      [&](const Contender& a, const Contender& b) {
