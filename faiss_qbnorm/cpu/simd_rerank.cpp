@@ -5,6 +5,9 @@
 #include <cstring>
 #include <limits>
 
+// Vectors whose size the compiler does not know fit into no array.
+#define HWY_DISABLED_TARGETS \
+    (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "faiss_qbnorm/cpu/simd_rerank.cpp"
 #include <hwy/foreach_target.h>
