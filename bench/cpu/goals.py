@@ -60,7 +60,6 @@ GOALS = [
     Goal("rerank", {"candidates": 100}, "rate", 0.55, 0.55),
     Goal("dis", {}, "time", 0.1, 0.05),
     Goal("add", {}, "time", 0.012, 0.015),
-    Goal("file", {}, "time", 1.03, 1.03),
 ]
 
 
