@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cmath>
 #include <limits>
 
@@ -110,6 +111,52 @@ void expect_scores(TileScorer& scorer, const Queries& queries, const Data& data,
                 << "query " << query << ", row " << row;
             ASSERT_LE(std::fabs(right), scorer.reach(row) * 1.001F + 1e-30F)
                 << "query " << query << ", row " << row;
+        }
+    }
+}
+
+double length(const std::vector<double>& row) {
+    double squares = 0;
+    for (const double x : row) squares += x * x;
+    return std::sqrt(squares);
+}
+
+/// Expects a bound of row - center that covers it, and not much more.
+void expect_bound(const float* row, const float* center, int d) {
+    std::vector<float> fp32(d);
+    std::vector<std::uint16_t> bf16(d);
+    const simd::RowSize size =
+        simd::load_row(row, center, d, fp32.data(), bf16.data());
+    const RowBound bound = bound_of(row, center, d, size);
+    std::vector<double> exact(d);
+    std::vector<double> lost(d);
+    for (int i = 0; i < d; i++) {
+        exact[i] = double{row[i]} - (center ? center[i] : 0);
+        lost[i] = double{fp32[i]} -
+                  std::bit_cast<float>(std::uint32_t{bf16[i]} << 16);
+    }
+    constexpr double unseen = 1e-17;  // squares that underflowed
+    ASSERT_GE(bound.norm, length(exact));
+    ASSERT_LE(bound.norm, length(exact) * 1.01 + unseen);
+    ASSERT_GE(bound.lost, length(lost));
+    if (std::isinf(size.lost_squares)) return;
+    ASSERT_LE(bound.lost, length(lost) * 1.01 + unseen);
+}
+
+TEST(RowBounds, CoverRowsOfAnySizeClosely) {
+    for (const int d : dimensions) {
+        const Matrix rows = hard::rows(hard::kinds, d, 1);
+        const Matrix center = testdata::gaussian(1, d, 3);
+        for (const float size : {1.0F, 1e-30F, 1e-20F, 1e20F, 1e28F}) {
+            Matrix scaled = rows;
+            for (float& x : scaled.data) x *= size;
+            for (idx_t i = 0; i < rows.rows; i++) {
+                SCOPED_TRACE(testing::Message()
+                             << "d " << d << ", row " << i << " x " << size);
+                expect_bound(scaled.view().row(i), nullptr, d);
+                expect_bound(scaled.view().row(i), center.data.data(), d);
+                if (testing::Test::HasFatalFailure()) return;
+            }
         }
     }
 }

@@ -72,8 +72,9 @@ std::vector<Item> items_of(const Scene& scene, Errors errors, bool normalised) {
             const float exact =
                 scene.score(query, scene.earlier + row, normalised).score;
             float error = error_of(errors, random);
-            const float score = inexact(exact, error, random);
+            float score = inexact(exact, error, random);
             if (std::isinf(exact) && error > 0) error = infinity;
+            if (errors == Errors::mixed && random() % 16 == 0) score = NAN;
             items.push_back({query, row, score, error});
         }
     }
@@ -96,6 +97,9 @@ void expect_best(const Scene& scene, Errors errors, idx_t k, bool normalised) {
     const TopLists known = scene.known(k, normalised);
     Shortlists shortlists(known, scene.exact[normalised]);
     ASSERT_EQ(shortlists.k(), k);
+    for (idx_t query = 0; query < scene.queries.rows; query++) {
+        ASSERT_EQ(shortlists.threshold(query), known.threshold(query));
+    }
     for (const auto& [query, row, score, error] :
          items_of(scene, errors, normalised)) {
         shortlists.add(query, row, score, error);

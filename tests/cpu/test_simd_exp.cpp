@@ -21,10 +21,12 @@ QBNORM_ON_EACH_INSTRUCTION_SET(SimdExp);
 
 constexpr double u = 0x1p-24;
 constexpr float least_power = 0x1p-126F;
-const std::vector<float> betas{1e-25F, 1e-10F, 1e-3F, 1, 20, 1e3F, 1e4F};
+constexpr float ln2 = 0x1.62e43p-1F;  // exponents of two are the scores
+const std::vector<float> betas{1e-25F, 1e-10F, 1e-3F, ln2, 1, 20, 1e3F, 1e4F};
 
-/// What one score adds, and how far off that may be: beta (s - shift) is 4
-/// roundings off, and the rest a few of the result.
+/// What one score adds, and how far off that may be: the exponent by the
+/// roundings of beta's scale, the product and, unless that is 0, the shift's
+/// subtraction; the power by its own last one and what p's leave.
 struct Term {
     long double exp;
     long double expm1;
@@ -35,9 +37,12 @@ struct Term {
         const long double x = beta * (static_cast<long double>(score) - shift);
         exp = std::max<long double>(expl(x), least_power);
         expm1 = expm1l(x);
-        const long double of_x = exp > least_power ? 4 * u * fabsl(x) : 0;
-        exp_error = exp * (of_x + 3 * u);
-        expm1_error = exp * of_x + 3 * u * fabsl(expm1);
+        const double roundings =
+            (beta == ln2 ? 0.2 : 2.3) + (shift == 0 ? 0 : 1);
+        const long double of_x =
+            exp > least_power ? roundings * u * fabsl(x) : 0;
+        exp_error = exp * (of_x + 1.6 * u);
+        expm1_error = exp * of_x + 2.2 * u * fabsl(expm1);
     }
 };
 

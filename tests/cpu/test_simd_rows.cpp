@@ -1,5 +1,4 @@
-// Oracle: plain double loops, bfloat16 from the bits in integers, and
-// core/formula.h's exact_score bit for bit.
+// Oracle: plain double loops, and bfloat16 from the bits in integers.
 
 #include <gtest/gtest.h>
 
@@ -9,7 +8,6 @@
 #include <map>
 #include <random>
 
-#include "faiss_qbnorm/core/formula.h"
 #include "faiss_qbnorm/cpu/simd.h"
 #include "tests/cpu/guarded.h"
 #include "tests/cpu/instruction_sets.h"
@@ -28,15 +26,6 @@ std::vector<float> normal(size_t n, std::uint32_t seed) {
     std::normal_distribution<float> distribution;
     std::vector<float> values(n);
     for (float& x : values) x = distribution(random);
-    return values;
-}
-
-/// From 1e-30 to 1e30, of either sign.
-std::vector<float> of_all_magnitudes(size_t n, std::uint32_t seed) {
-    std::mt19937 random(seed);
-    std::uniform_real_distribution<float> exponent(-30, 30);
-    std::vector<float> values = normal(n, seed);
-    for (float& x : values) x *= std::pow(10.0F, exponent(random));
     return values;
 }
 
@@ -165,33 +154,6 @@ TEST_P(SimdRows, LoadRowSaysWhereAHalfOverflowed) {
             EXPECT_EQ(std::isinf(size.lost_squares), x != most_half) << x;
         }
     }
-}
-
-TEST_P(SimdRows, ExactScoreIsFormulasBitForBit) {
-    for (const int d : instruction_sets::sizes()) {
-        for (const auto& values : {normal, of_all_magnitudes}) {
-            const Floats a(values(d, d));
-            const Floats b(values(d, d + 1000));
-            for (const Metric metric : {Metric::inner_product, Metric::l2}) {
-                ASSERT_EQ(
-                    bits_of(simd::exact_score(metric, a.data(), b.data(), d)),
-                    bits_of(exact_score(metric, a.data(), b.data(), d)))
-                    << d;
-            }
-        }
-    }
-}
-
-TEST_P(SimdRows, ExactScoreOverflowsAsFormulas) {
-    const Floats huge(33, 3e38F);
-    const Floats low(33, -3e38F);
-    constexpr float infinity = std::numeric_limits<float>::infinity();
-    EXPECT_EQ(
-        simd::exact_score(Metric::inner_product, huge.data(), huge.data(), 33),
-        infinity);
-    EXPECT_EQ(simd::exact_score(Metric::l2, huge.data(), low.data(), 33),
-              -infinity);
-    EXPECT_EQ(simd::exact_score(Metric::l2, huge.data(), huge.data(), 33), 0);
 }
 
 /// The sum of a row's products, and of their magnitudes.

@@ -206,7 +206,9 @@ TEST_P(SimdSelect, CountAboveCountsAndFindsWhatIsNear) {
 }
 
 TEST_P(SimdSelect, RowMaximaPassOverNaN) {
-    for_each_tile([](const Tile& tile, bool) {
+    for_each_tile([](const Tile& all, bool negative) {
+        Tile tile(all.rows, all.columns, 7, true);
+        for (float& s : tile.scores) s -= negative ? 9.0F : 0.0F;
         Floats maxima(tile.rows, nan);
         simd::row_maxima(tile.scores.data(), tile.rows, tile.columns,
                          maxima.data());
