@@ -9,6 +9,7 @@
 
 #include "faiss_qbnorm/core/formula.h"
 #include "faiss_qbnorm/cpu/bound.h"
+#include "faiss_qbnorm/cpu/exact_scores.h"
 #include "tests/cpu/hard_rows.h"
 #include "tests/data.h"
 

@@ -36,7 +36,8 @@ RowBound longest(const Matrix& rows, const float* center, ProductType type) {
         const simd::RowSize size =
             simd::load_row(row, center, d, nullptr,
                            type == ProductType::bf16 ? bf16.data() : nullptr);
-        bound.cover(bound_of(row, center, d, size));
+        bound.cover(
+            bound_of({row, 1, d}, center, &size.squares, &size.lost_squares));
     }
     return bound;
 }

@@ -44,7 +44,8 @@ struct Side {
             const simd::RowSize size =
                 simd::load_row(row(i), nullptr, d, nullptr,
                                bf16.size() > 0 ? bf16.data() + i * d : nullptr);
-            bounds.push_back(bound_of(row(i), nullptr, d, size));
+            bounds.push_back(bound_of({row(i), 1, d}, nullptr, &size.squares,
+                                      &size.lost_squares));
         }
     }
 

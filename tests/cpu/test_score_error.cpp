@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <limits>
@@ -121,26 +122,47 @@ double length(const std::vector<double>& row) {
     return std::sqrt(squares);
 }
 
-/// Expects a bound of row - center that covers it, and not much more.
-void expect_bound(const float* row, const float* center, int d) {
-    std::vector<float> fp32(d);
-    std::vector<std::uint16_t> bf16(d);
-    const simd::RowSize size =
-        simd::load_row(row, center, d, fp32.data(), bf16.data());
-    const RowBound bound = bound_of(row, center, d, size);
-    std::vector<double> exact(d);
-    std::vector<double> lost(d);
-    for (int i = 0; i < d; i++) {
-        exact[i] = double{row[i]} - (center ? center[i] : 0);
-        lost[i] = double{fp32[i]} -
-                  std::bit_cast<float>(std::uint32_t{bf16[i]} << 16);
+/// What load_row says of rows - center, and the longest in double.
+struct Measured {
+    std::vector<float> squares;
+    std::vector<float> lost_squares;
+    double norm = 0;
+    double lost = 0;
+
+    Measured(const MatrixView& rows, const float* center) {
+        std::vector<float> fp32(rows.d);
+        std::vector<std::uint16_t> bf16(rows.d);
+        std::vector<double> exact(rows.d);
+        std::vector<double> less(rows.d);
+        for (idx_t i = 0; i < rows.rows; i++) {
+            const simd::RowSize size = simd::load_row(
+                rows.row(i), center, rows.d, fp32.data(), bf16.data());
+            squares.push_back(size.squares);
+            lost_squares.push_back(size.lost_squares);
+            for (int j = 0; j < rows.d; j++) {
+                exact[j] = double{rows.row(i)[j]} - (center ? center[j] : 0);
+                less[j] = double{fp32[j]} -
+                          std::bit_cast<float>(std::uint32_t{bf16[j]} << 16);
+            }
+            norm = std::max(norm, length(exact));
+            lost = std::max(lost, length(less));
+        }
     }
+};
+
+/// Expects a bound of rows - center that covers them, and not much more.
+void expect_bound(const MatrixView& rows, const float* center) {
+    const Measured measured(rows, center);
+    const RowBound bound = bound_of(rows, center, measured.squares.data(),
+                                    measured.lost_squares.data());
     constexpr double unseen = 1e-17;  // squares that underflowed
-    ASSERT_GE(bound.norm, length(exact));
-    ASSERT_LE(bound.norm, length(exact) * 1.01 + unseen);
-    ASSERT_GE(bound.lost, length(lost));
-    if (std::isinf(size.lost_squares)) return;
-    ASSERT_LE(bound.lost, length(lost) * 1.01 + unseen);
+    ASSERT_GE(bound.norm, measured.norm);
+    ASSERT_LE(bound.norm, measured.norm * 1.01 + unseen);
+    ASSERT_GE(bound.lost, measured.lost);
+    for (const float squares : measured.lost_squares) {
+        if (std::isinf(squares)) return;
+    }
+    ASSERT_LE(bound.lost, measured.lost * 1.01 + unseen);
 }
 
 TEST(RowBounds, CoverRowsOfAnySizeClosely) {
@@ -152,9 +174,12 @@ TEST(RowBounds, CoverRowsOfAnySizeClosely) {
             for (float& x : scaled.data) x *= size;
             for (idx_t i = 0; i < rows.rows; i++) {
                 SCOPED_TRACE(testing::Message()
-                             << "d " << d << ", row " << i << " x " << size);
-                expect_bound(scaled.view().row(i), nullptr, d);
-                expect_bound(scaled.view().row(i), center.data.data(), d);
+                             << "d " << d << ", rows " << i << " x " << size);
+                for (const idx_t end : {i + 1, rows.rows}) {
+                    const MatrixView some = scaled.view().slice(i, end);
+                    expect_bound(some, nullptr);
+                    expect_bound(some, center.data.data());
+                }
                 if (testing::Test::HasFatalFailure()) return;
             }
         }
@@ -182,13 +207,11 @@ TEST_P(ScoreError, BoundsWhatTilesAreOff) {
 /// Holds scores of gallery rows [begin, end) with some queries to the error.
 void expect_few(const Queries& queries, const Data& data, idx_t begin,
                 idx_t end) {
-    FewQueriesScorer scorer(queries);
-    const float* scores = scorer.score(data.gallery.view(), begin, end);
+    TileScorer scorer(queries);
+    const float* scores = scorer.score_few(data.gallery.view(), begin, end);
     const idx_t rows = end - begin;
     for (idx_t i = 0; i < queries.shape.right_rows * rows; i++) {
-        const float error =
-            score_error(queries.metric, ProductType::fp32, queries.shape.d,
-                        scorer.bound(), queries.bounds[i / rows]);
+        const float error = scorer.error(i / rows);
         ASSERT_TRUE(std::isfinite(error));
         ASSERT_NEAR(scores[i],
                     exact_score(queries.metric, queries.rows.row(i / rows),

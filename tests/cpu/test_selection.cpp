@@ -6,6 +6,7 @@
 #include <omp.h>
 
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/cpu/settler.h"
 #include "faiss_qbnorm/cpu/tile_scorer.h"
 #include "tests/cpu/scene.h"
 
@@ -44,36 +45,36 @@ INSTANTIATE_TEST_SUITE_P(
                     Kind{"l2_bf16", Metric::l2, ProductType::bf16, false}),
     [](const testing::TestParamInfo<Kind>& info) { return info.param.name; });
 
-/// One selection, as a scan makes it.
+/// A block searched as a scan does it, each Selection for a slice of its tiles.
 struct Search {
     const Scene& scene;
     Queries queries;
     TopLists lists[2];  ///< raw, normalised
     bool with_table;
-    Selection selection;
+    std::vector<Selection> selections;
 
     Search(const Scene& scene, const Scoring& scoring, const float* center,
            idx_t k, bool with_table)
         : scene(scene),
           queries(scoring, scene.metric, scene.query_view, center),
           lists{scene.known(k, false), scene.known(k, true)},
-          with_table(with_table),
-          selection(with_table ? Selection(queries, scene.exact[0], lists[0],
-                                           scene.exact[1], lists[1],
-                                           scene.table.largest_offset)
-                               : Selection(queries, scene.exact[0], lists[0])) {
+          with_table(with_table) {}
+
+    void add_selection(bool shared) {
+        selections.emplace_back(queries, PanelRange{0, queries.shape.panels()},
+                                Wanted{lists[0], scene.exact[0]}, shared);
+        if (!with_table) return;
+        selections.back().add_normalised({lists[1], scene.exact[1]},
+                                         scene.table.largest_offset);
     }
 
     idx_t height() const { return queries.shape.left_rows; }
     idx_t tiles() const { return (scene.rows() + height() - 1) / height(); }
-    idx_t end_of(idx_t tile) const {
-        return std::min((tile + 1) * height(), scene.rows());
-    }
 
-    /// The offsets of a tile's rows, in their order; empty without a table.
-    std::vector<float> offsets_of(idx_t tile) const {
+    /// The offsets of rows [begin, end), in their order; empty without a table.
+    std::vector<float> offsets_of(idx_t begin, idx_t end) const {
         std::vector<float> offsets;
-        for (idx_t i = tile * height(); with_table && i < end_of(tile); i++) {
+        for (idx_t i = begin; with_table && i < end; i++) {
             offsets.push_back(
                 scene.table.offsets[scene.block.label(i) - scene.table.begin]);
         }
@@ -82,13 +83,21 @@ struct Search {
 
     void run_tile(TileScorer& scorer, Selector& selector, idx_t tile) const {
         const idx_t begin = tile * height();
-        const idx_t rows = end_of(tile) - begin;
-        const std::vector<float> offsets = offsets_of(tile);
-        scorer.load(scene.block.vectors, begin, begin + rows, 0);
+        const idx_t end = std::min(begin + height(), scene.rows());
+        const idx_t rows = end - begin;
+        const std::vector<float> of_rows = offsets_of(begin, end);
+        const float* offsets = with_table ? of_rows.data() : nullptr;
+        if (queries.few()) {
+            const float* scores =
+                scorer.score_few(scene.block.vectors, begin, end);
+            selector.select_by_query({scores, rows, begin, 0}, scorer.bound(),
+                                     offsets);
+            return;
+        }
+        scorer.load(scene.block.vectors, begin, end, 0);
         for (idx_t panel = 0; panel < queries.shape.panels(); panel++) {
             selector.begin({scorer.score(panel), rows, begin, panel},
-                           scorer.bound(),
-                           with_table ? offsets.data() : nullptr);
+                           scorer.bound(), offsets);
             for (idx_t i = 0; i < rows; i += 11) {
                 selector.look(i, std::min(i + 11, rows));
             }
@@ -96,11 +105,13 @@ struct Search {
         }
     }
 
-    void run() {
+    /// One Selection that all threads feed.
+    void run_shared() {
+        add_selection(true);
 #pragma omp parallel
         {
             TileScorer scorer(queries);
-            Selector selector(selection);
+            Selector selector(selections[0]);
 #pragma omp for schedule(dynamic)
             for (idx_t tile = 0; tile < tiles(); tile++) {
                 run_tile(scorer, selector, tile);
@@ -108,26 +119,28 @@ struct Search {
         }
     }
 
-    void run_by_query() {
-#pragma omp parallel
-        {
-            FewQueriesScorer scorer(queries);
-            Selector selector(selection);
-#pragma omp for schedule(dynamic)
-            for (idx_t tile = 0; tile < tiles(); tile++) {
-                const idx_t begin = tile * height();
-                const std::vector<float> offsets = offsets_of(tile);
-                const float* scores =
-                    scorer.score(scene.block.vectors, begin, end_of(tile));
-                selector.select_by_query(
-                    {scores, end_of(tile) - begin, begin, 0}, scorer.bound(),
-                    with_table ? offsets.data() : nullptr);
+    /// A Selection for every third tile.
+    void run_sliced() {
+        for (idx_t slice = 0; slice < 3; slice++) add_selection(false);
+#pragma omp parallel for
+        for (idx_t slice = 0; slice < 3; slice++) {
+            TileScorer scorer(queries);
+            Selector selector(selections[slice]);
+            for (idx_t tile = slice; tile < tiles(); tile += 3) {
+                run_tile(scorer, selector, tile);
             }
         }
     }
 
     void expect_best() {
-        selection.finish(lists[0], with_table ? &lists[1] : nullptr);
+        std::vector<const Selection*> all;
+        for (const Selection& selection : selections) all.push_back(&selection);
+        Settler settler(scene.exact[0], with_table ? &scene.exact[1] : nullptr,
+                        nullptr);
+        for (idx_t query = 0; query < scene.queries.rows; query++) {
+            ASSERT_TRUE(settler.settle(query, all, lists[0],
+                                       with_table ? &lists[1] : nullptr));
+        }
         scene.expect_best(lists[0], false);
         if (with_table) scene.expect_best(lists[1], true);
     }
@@ -136,20 +149,24 @@ struct Search {
 /// By whole tiles and, of few queries, query by query.
 void expect_best(const Kind& kind, const Scene& scene, idx_t k,
                  bool with_table) {
-    SCOPED_TRACE(testing::Message() << "k " << k << ", " << scene.earlier
-                                    << " before, table " << with_table);
     std::vector<float> center;
     if (kind.metric == Metric::l2) center = mean_row(scene.block.vectors);
     const float* point = center.empty() ? nullptr : center.data();
-    const Scoring scoring{{32, 16}, kind.type, kind.blas};
-    if (scene.queries.rows <= few_queries) {
-        Search search(scene, scoring.of_few(), point, k, with_table);
-        search.run_by_query();
-        search.expect_best();
-    } else {
+    const Scoring usual{{32, 16}, kind.type, kind.blas};
+    const Scoring scoring =
+        scene.queries.rows <= few_queries ? usual.of_few() : usual;
+    for (const bool shared : {false, true}) {
+        SCOPED_TRACE(testing::Message()
+                     << "k " << k << ", " << scene.earlier << " before, table "
+                     << with_table << ", shared " << shared);
         Search search(scene, scoring, point, k, with_table);
-        search.run();
+        if (shared) {
+            search.run_shared();
+        } else {
+            search.run_sliced();
+        }
         search.expect_best();
+        if (testing::Test::HasFatalFailure()) return;
     }
 }
 
