@@ -33,7 +33,7 @@ class ProbeWorker {
     void run(idx_t begin, idx_t end, idx_t place, float* offsets) {
         const idx_t rows = end - begin;
         scorer_.load(block_.vectors, begin, end, place);
-        if (scorer_.may_overflow()) {
+        if (!std::isfinite(scorer_.error())) {
             std::fill(offsets + begin, offsets + end,
                       std::numeric_limits<float>::quiet_NaN());
             return;
@@ -83,9 +83,10 @@ class ProbeWorker {
     // Whether a score of the tile may be so far above its row's shift that
     // its exponential is beyond float.
     bool may_outgrow(idx_t rows) const {
-        const float highest = queries_.metric == Metric::l2
+        const float longest = queries_.metric == Metric::l2
                                   ? 0
                                   : scorer_.bound().norm * queries_.bound.norm;
+        const float highest = longest + scorer_.error();  // rounded, it may be
         const float lowest_shift =
             *std::min_element(shifts_.begin(), shifts_.begin() + rows);
         return beta_ * (highest - lowest_shift) > most_exponent / 2;

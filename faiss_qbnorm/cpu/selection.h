@@ -6,8 +6,8 @@
 
 namespace faiss_qbnorm {
 
-/// A tile's scores: `rows` gallery rows from `begin` of the block x the
-/// queries of a panel; or, where `by_query` is set, those queries x rows.
+/// A tile's scores: `rows` gallery rows from `begin` of the block x the queries
+/// of a panel.
 struct ScoredTile {
     const float* scores;
     idx_t rows;
@@ -75,7 +75,7 @@ class Selector {
     /// Hands over what passed.
     void end();
 
-    /// The same of a tile that lies query by query.
+    /// All three of a tile that lies query by query.
     void select_by_query(const ScoredTile& tile, const RowBound& gallery,
                          const float* offsets);
 

@@ -24,17 +24,6 @@ void cut(std::vector<Contender>& contenders, idx_t k) {
     });
 }
 
-// Whether k exact scores are no less than the guess: then so are the best k of
-// all, and none of them was kept out.
-bool is_complete(const std::vector<Contender>& contenders, float guess,
-                 idx_t k) {
-    if (guess == nothing) return true;
-    const auto above = std::count_if(
-        contenders.begin(), contenders.end(),
-        [&](const Contender& contender) { return contender.low >= guess; });
-    return above >= k;
-}
-
 }  // namespace
 
 bool Settler::settle(idx_t query, std::span<const Selection* const> selections,
@@ -55,23 +44,34 @@ bool Settler::settle(idx_t query, std::span<const Selection* const> selections,
         } else {
             normalised_.contenders.clear();
             normalised_.guess = nothing;
+            normalised_.failed = false;
         }
     }
     cut(raw_.contenders, raw_k);
     score_exactly(raw_.contenders, query, *raw_.exact);
-    if (!is_complete(raw_.contenders, raw_.guess, raw_k)) return false;
+    if (!is_complete(raw_, raw_k)) return false;
     if (normalised_.exact) {
         cut(normalised_.contenders, normalised_list->k());
         take_over_raw_scores();
         score_exactly(normalised_.contenders, query, *normalised_.exact);
-        if (!is_complete(normalised_.contenders, normalised_.guess,
-                         normalised_list->k())) {
+        if (!is_complete(normalised_, normalised_list->k())) {
             return false;
         }
         offer(normalised_, query, *normalised_list);
     }
     offer(raw_, query, raw_list);
     return true;
+}
+
+// Whether k exact scores are no less than the guess: then so are the best k of
+// all, and none of them was kept out.
+bool Settler::is_complete(const Field& field, idx_t k) {
+    if (field.failed) return false;
+    if (field.guess == nothing) return true;
+    return std::count_if(field.contenders.begin(), field.contenders.end(),
+                         [&](const Contender& contender) {
+                             return contender.low >= field.guess;
+                         }) >= k;
 }
 
 void Settler::gather(idx_t query,
@@ -81,10 +81,12 @@ void Settler::gather(idx_t query,
         field.contenders.insert(field.contenders.end(), some.begin(),
                                 some.end());
         field.guess = std::max(field.guess, lists.guess_of(query));
+        field.failed = field.failed || lists.has_failed(query);
     };
     for (Field* field : {&raw_, &normalised_}) {
         field->contenders.clear();
         field->guess = nothing;
+        field->failed = false;
     }
     for (const Selection* selection : selections) {
         add(raw_, selection->raw());

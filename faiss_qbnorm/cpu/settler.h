@@ -16,7 +16,9 @@ class Settler {
     /// what it makes needless is left out.
     Settler(const ExactScores& raw, const ExactScores* normalised,
             const Gate* gate)
-        : raw_{&raw, {}, 0}, normalised_{normalised, {}, 0}, gate_(gate) {}
+        : raw_{&raw, {}, 0, false},
+          normalised_{normalised, {}, 0, false},
+          gate_(gate) {}
 
     /// Offers the best of the query's contenders in `selections`, which have
     /// seen a part of the block each. False, and nothing is offered, where a
@@ -30,10 +32,12 @@ class Settler {
         const ExactScores* exact;
         std::vector<Contender> contenders;
         float guess;
+        bool failed;  ///< the guess, for certain
     };
 
     void gather(idx_t query, std::span<const Selection* const> selections);
     Contender exact_best(idx_t query);
+    static bool is_complete(const Field& field, idx_t k);
     void take_over_raw_scores();
     void offer(const Field& field, idx_t query, TopLists& list);
 

@@ -10,9 +10,6 @@ namespace faiss_qbnorm {
 
 namespace {
 
-// Nothing is so large: a guess that is known to be wrong.
-constexpr float no_guess = std::numeric_limits<float>::infinity();
-
 // Lists are cut when they hold so many more than k: rarely, and yet while what
 // was learnt from them is new.
 idx_t slack(idx_t k) {
@@ -121,16 +118,12 @@ void Shortlists::shorten(idx_t query) {
                      });
     list_of(query).size = static_cast<std::int32_t>(aim_);
     // Of the best k of all rows some may have gone.
-    if (aim_ < k_) list_of(query).guess = no_guess;
+    if (aim_ < k_) list_of(query).failed = true;
 }
 
 void Shortlists::guess() {
     aim_ = k_;
-    for (size_t i = 0; i < lists_.size(); i++) {
-        List& list = lists_[i];
-        if (list.guess == no_guess) continue;
-        list.guess = list.threshold;
-    }
+    for (List& list : lists_) list.guess = list.threshold;
 }
 
 }  // namespace faiss_qbnorm

@@ -68,14 +68,17 @@ class Shortlists {
         return {items_of(query), static_cast<size_t>(list_of(query).size)};
     }
     /// What the query's contenders are no less than by a guess; -infinity
-    /// where none was made, +infinity where it is known to have failed.
+    /// where none was made.
     float guess_of(idx_t query) const { return list_of(query).guess; }
+    /// Whether it kept out some that it should not have.
+    bool has_failed(idx_t query) const { return list_of(query).failed; }
 
   private:
     /// One query's: together, since threads that share them share the line.
     struct alignas(16) List {
         std::atomic<float> threshold;
         std::atomic_flag lock;  // held for a moment
+        bool failed = false;
         std::atomic<std::int32_t> size = 0;
         float guess = -std::numeric_limits<float>::infinity();
     };

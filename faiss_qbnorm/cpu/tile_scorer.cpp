@@ -48,10 +48,9 @@ void TileScorer::load(const MatrixView& gallery, idx_t begin, idx_t end,
                       squares_.data() + place, lost_squares_.data() + place);
 }
 
-bool TileScorer::may_overflow() const {
-    return !std::isfinite(score_error(queries_.metric, queries_.scoring.type,
-                                      queries_.shape.d, bound_,
-                                      queries_.bound));
+float TileScorer::error() const {
+    return score_error(queries_.metric, queries_.scoring.type, queries_.shape.d,
+                       bound_, queries_.bound);
 }
 
 const float* TileScorer::score(idx_t panel) {

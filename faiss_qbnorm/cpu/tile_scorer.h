@@ -16,8 +16,9 @@ class TileScorer {
     /// order elsewhere in it, and an item that keeps its place keeps its bits.
     void load(const MatrixView& gallery, idx_t begin, idx_t end, idx_t place);
 
-    /// Whether some score of the tile may be beyond float.
-    bool may_overflow() const;
+    /// A bound on the error of the tile's scores with any query; infinity where
+    /// some may be beyond float.
+    float error() const;
 
     /// Scores of the rows loaded x the panel's queries.
     const float* score(idx_t panel);
