@@ -388,7 +388,8 @@ TEST_F(Errors, TheEnvironmentForcesTheEngine) {
         EXPECT_EQ(read_json(folder / "report.json")["engine"], "cpu")
             << command.line();
     }
-    done(fit_out, {"QBNORM_ENGINE=cpu"});
+    done(fit_out.with("--json", "report.json"), {"QBNORM_ENGINE=cpu:blas"});
+    EXPECT_EQ(read_json(folder / "report.json")["engine"], "cpu:blas");
 }
 
 // ---- what stands stays ----
