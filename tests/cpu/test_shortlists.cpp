@@ -280,25 +280,4 @@ TEST(Shortlists, HaveTheSameBestFromManyThreads) {
     }
 }
 
-TEST(ExactScores, AreFormulasLessTheOffset) {
-    for (const Metric metric : {Metric::inner_product, Metric::l2}) {
-        const Scene scene = scene_of(Rows::gaussian, metric, 60, 20);
-        for (idx_t query = 0; query < 5; query++) {
-            for (idx_t row = 0; row < scene.rows(); row++) {
-                for (const bool normalised : {false, true}) {
-                    const Scored got = scene.exact[normalised](query, row);
-                    const Scored right =
-                        scene.score(query, scene.earlier + row, normalised);
-                    EXPECT_EQ(got.score, right.score);
-                    EXPECT_EQ(got.label, right.label);
-                }
-            }
-        }
-        EXPECT_EQ(scene.exact[0].label(3), scene.labels[23]);
-        EXPECT_EQ(
-            scene.exact[1].from_raw(3, 7).score,
-            7 - scene.table.offsets[scene.labels[23] - Scene::first_label]);
-    }
-}
-
 }  // namespace
