@@ -7,8 +7,8 @@
 
 namespace faiss_qbnorm {
 
-/// How many queries to scan at once: their lists stay within 128 MB, and what an
-/// engine keeps of them while it scans within some more.
+/// How many queries to scan at once: their lists stay within 128 MB, and what
+/// an engine keeps of them while it scans within some more.
 idx_t query_batch(idx_t k);
 
 /// A state for `nq` queries that have seen nothing yet.

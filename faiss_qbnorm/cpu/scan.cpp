@@ -179,6 +179,7 @@ std::vector<Selection> select(Scan& scan, const std::vector<Task>& tasks) {
     }
     errors.rethrow();
     std::vector<Selection> selections;
+    selections.reserve(tasks.size());
     for (auto& selection : selected)
         selections.push_back(std::move(*selection));
     return selections;

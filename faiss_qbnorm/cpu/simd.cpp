@@ -261,8 +261,8 @@ HWY_INLINE VF exp2(VF y) {
     return hn::BitCast(f, hn::Add(hn::BitCast(u, p), exponent));
 }
 
-/// 2^y - 1 and 2^y for y from -126; the first keeps 1.2e-7 of relative error
-/// near y = 0, too.
+/// 2^y - 1 and 2^y for y from -126; the first keeps 2e-7 of relative error near
+/// y = 0, too.
 HWY_INLINE void exp2_fine(VF y, VF& expm1, VF& exp) {
     const U u;
     const auto [r, exponent] = split(y);
