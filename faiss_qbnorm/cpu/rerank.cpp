@@ -26,17 +26,20 @@ class Reranker {
           k_(k),
           answers_(answers),
           // Few enough to stay in cache, enough to hide the memory's latency.
-          ahead_(is_long()
-                     ? 0
-                     : std::clamp<idx_t>(in_flight / std::max<idx_t>(size(), 1),
-                                         1, most_ahead)),
+          lead_(is_long() ? 0 : std::clamp<idx_t>(64 / size_or_one(), 1, 8)),
+          ahead_(is_long() ? 0
+                           : std::clamp<idx_t>(in_flight / size_or_one(), 1,
+                                               most_ahead)),
           differences_(padded(size())),
           places_(std::max(size(), simd::most_ranked) + simd::more_places) {}
 
     void run(idx_t begin, idx_t end) {
-        for (idx_t i = begin; i < end + ahead_; i++) {
+        for (idx_t i = begin; i < end + lead_ + ahead_; i++) {
+            const idx_t decided = i - lead_;
+            const idx_t ranked = decided - ahead_;
             if (i < end) look(i);
-            if (i - ahead_ >= begin) rank(i - ahead_);
+            if (decided >= begin && decided < end) decide(decided);
+            if (ranked >= begin) rank(ranked);
             ask(size());
         }
     }
@@ -49,6 +52,7 @@ class Reranker {
     static constexpr float nothing = -std::numeric_limits<float>::infinity();
 
     idx_t size() const { return candidates_.k; }
+    idx_t size_or_one() const { return std::max<idx_t>(size(), 1); }
     // So long that its own beginning is work enough to hide its end.
     bool is_long() const { return size() > 2048; }
     static idx_t padded(idx_t n) { return (n + 15) / 16 * 16; }
@@ -65,18 +69,28 @@ class Reranker {
         return table_.offsets.data() + (label - table_.begin);
     }
 
-    // Checks a list, decides its gate and asks for its offsets.
+    // Checks a list and asks for what its gate depends on.
     void look(idx_t list) {
-        const idx_t* label = labels(list);
-        const auto [bad, top1] = simd::look_at_list(scores(list), label, size(),
-                                                    table_.begin, table_.end);
+        const auto [bad, top1] = simd::look_at_list(
+            scores(list), labels(list), size(), table_.begin, table_.end);
         if (bad) refuse(list);
-        const bool open =
-            gate_opens(method_, top1 >= 0 && table_.column.activation.contains(
-                                                 top1 - table_.begin));
+        top1_[list % ring] = top1;
+        if (method_ == Method::dis && top1 >= 0) {
+            __builtin_prefetch(table_.column.activation.words().data() +
+                               (top1 - table_.begin) / 64);
+        }
+    }
+
+    // Decides a list's gate and begins to ask for its offsets.
+    void decide(idx_t list) {
+        const idx_t top1 = top1_[list % ring];
+        const bool active =
+            method_ == Method::dis && top1 >= 0 &&
+            table_.column.activation.contains(top1 - table_.begin);
+        const bool open = gate_opens(method_, active);
         open_[list % ring] = open;
-        asked_ = label;
-        asked_end_ = open ? label + size() : label;
+        asked_ = labels(list);
+        asked_end_ = open ? asked_ + size() : asked_;
         ask(std::min(size() / 4, in_flight));
     }
 
@@ -219,7 +233,9 @@ class Reranker {
     const Candidates& candidates_;
     const idx_t k_;
     const Answers& answers_;
-    const idx_t ahead_;
+    const idx_t lead_;   // lists from a look to its gate
+    const idx_t ahead_;  // and from there to the ranking
+    idx_t top1_[ring] = {};
     bool open_[ring] = {};
     const idx_t* asked_ = nullptr;
     const idx_t* asked_end_ = nullptr;

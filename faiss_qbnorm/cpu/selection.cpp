@@ -55,13 +55,18 @@ idx_t Selector::width() const {
     return selection_.queries_.shape.width(tile_.panel);
 }
 
-void Selector::begin(const ScoredTile& tile, const RowBound& gallery,
-                     const float* offsets) {
+void Selector::turn_to(const ScoredTile& tile, const RowBound& gallery,
+                       const float* offsets) {
     const Queries& queries = selection_.queries_;
     tile_ = tile;
     offsets_ = offsets;
     error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
                          gallery, queries.panel_bounds[tile.panel]);
+}
+
+void Selector::begin(const ScoredTile& tile, const RowBound& gallery,
+                     const float* offsets) {
+    turn_to(tile, gallery, offsets);
     places_.clear();
     set_thresholds();
 }
@@ -123,11 +128,7 @@ void Selector::end() {
 
 void Selector::select_by_query(const ScoredTile& tile, const RowBound& gallery,
                                const float* offsets) {
-    const Queries& queries = selection_.queries_;
-    tile_ = tile;
-    offsets_ = offsets;
-    error_ = score_error(queries.metric, queries.scoring.type, queries.shape.d,
-                         gallery, queries.panel_bounds[tile.panel]);
+    turn_to(tile, gallery, offsets);
     for (idx_t i = 0; i < width(); i++) {
         const idx_t query = first_query() + i;
         const float* scores = tile.scores + i * tile.rows;

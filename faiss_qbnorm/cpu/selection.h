@@ -80,6 +80,8 @@ class Selector {
                          const float* offsets);
 
   private:
+    void turn_to(const ScoredTile& tile, const RowBound& gallery,
+                 const float* offsets);
     void set_thresholds();
     void add(idx_t query, idx_t row, float score);
     idx_t first_query() const;
