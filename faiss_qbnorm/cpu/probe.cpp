@@ -1,7 +1,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <mutex>
 #include <optional>
 
 #include "faiss_qbnorm/core/parallel_errors.h"
