@@ -138,6 +138,12 @@ std::vector<std::vector<RangeHit>> range_search_flat(
         }
     }
     errors.rethrow();
+    // In FAISS's order, whichever thread found them.
+    for (auto& of_query : hits) {
+        std::sort(
+            of_query.begin(), of_query.end(),
+            [](const auto& a, const auto& b) { return a.label < b.label; });
+    }
     return hits;
 }
 
