@@ -125,7 +125,8 @@ void SubtractOffsets(const float* scores, const idx_t* labels, idx_t n,
 void CopyScores(const float* scores, const idx_t* labels, idx_t n,
                 float* differences) {
     for (idx_t i = 0; i < n; i++) {
-        differences[i] = labels[i] >= 0 ? scores[i] : nothing;
+        const float none = nothing;
+        differences[i] = labels[i] >= 0 ? scores[i] : none;
     }
 }
 
