@@ -5,23 +5,19 @@
 #include <cstring>
 #include <limits>
 
-// Vectors whose size the compiler does not know fit into no array.
-#define HWY_DISABLED_TARGETS \
-    (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#include "faiss_qbnorm/cpu/simd_targets.h"
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "faiss_qbnorm/cpu/simd_rerank.cpp"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
 
+#include "faiss_qbnorm/cpu/simd-inl.h"
+
 HWY_BEFORE_NAMESPACE();
 namespace faiss_qbnorm::simd::HWY_NAMESPACE {
 
-namespace hn = hwy::HWY_NAMESPACE;
-using F = hn::ScalableTag<float>;
-using VF = hn::Vec<F>;
 using I = hn::Rebind<std::int32_t, F>;
 using L = hn::ScalableTag<std::int64_t>;
-constexpr F f;
 constexpr auto lanes = static_cast<idx_t>(hn::MaxLanes(f));
 constexpr float nothing = -std::numeric_limits<float>::infinity();
 static_assert(lanes <= more_places);
