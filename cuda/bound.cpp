@@ -61,9 +61,10 @@ void prepare_for_scan(const Context& context, Chunk& chunk, Metric metric,
     }
 }
 
-CudaTable::CudaTable(Context& context, const NormTable& table, Bank bank)
+CudaTable::CudaTable(Context& context, const NormTable& table,
+                     const BankColumn& column)
     : device(context.device),
-      column(column_of(table, bank)),
+      column(column),
       begin(table.begin),
       end(table.end) {
     faiss_qbnorm::check(table);

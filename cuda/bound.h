@@ -54,7 +54,8 @@ struct CudaTable : BoundTable {
     DeviceArray<float> offsets;
     DeviceArray<std::uint64_t> activation;
 
-    CudaTable(Context& context, const NormTable& table, Bank bank);
+    CudaTable(Context& context, const NormTable& table,
+              const BankColumn& column);
 };
 
 /// What a handle of this engine is; throws for another engine's.

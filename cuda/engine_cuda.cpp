@@ -66,10 +66,11 @@ class EngineCuda : public Engine {
         return std::make_unique<CudaGallery>(context_, metric, block);
     }
 
-    std::unique_ptr<BoundTable> bind_table(const NormTable& table,
-                                           Bank bank) const override {
+    using Engine::bind_table;
+    std::unique_ptr<BoundTable> bind_table(
+        const NormTable& table, const BankColumn& column) const override {
         const DeviceScope scope(context_.device);
-        return std::make_unique<CudaTable>(context_, table, bank);
+        return std::make_unique<CudaTable>(context_, table, column);
     }
 
     std::unique_ptr<Probe> begin_probe(

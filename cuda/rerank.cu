@@ -43,7 +43,7 @@ RerankArguments arguments(const CudaTable& table, Method method,
     result.begin = table.begin;
     result.size = table.end - table.begin;
     result.gated = method == Method::dis;
-    result.normalised = method != Method::none;
+    result.normalised = has_offset(method);
     result.sign = 1;
     result.empty = -std::numeric_limits<float>::infinity();
     result.candidates = candidates;

@@ -86,7 +86,7 @@ IndexQBNorm::Fitted IndexQBNorm::bind(NormTable table) const {
     for (const BankColumn& column : table.columns) {
         const auto least =
             std::min_element(column.offsets.begin(), column.offsets.end());
-        fitted.columns.push_back({engine_->bind_table(table, column.bank),
+        fitted.columns.push_back({engine_->bind_table(table, column),
                                   least == column.offsets.end() ? 0 : *least});
     }
     fitted.table = std::make_shared<const NormTable>(std::move(table));

@@ -140,9 +140,14 @@ class Engine {
         Metric metric, const MatrixView& bank) const = 0;
     virtual std::unique_ptr<BoundGallery> bind_gallery(
         Metric metric, const GalleryBlock& block) const = 0;
-    /// Binds the table's column of `bank`.
+    /// Binds the table with the offsets and the activation set of `column`,
+    /// which is one of its own or what ranking_column makes of them.
     virtual std::unique_ptr<BoundTable> bind_table(
-        const NormTable& table, Bank bank = Bank::querybank) const = 0;
+        const NormTable& table, const BankColumn& column) const = 0;
+    /// With those of its first column.
+    std::unique_ptr<BoundTable> bind_table(const NormTable& table) const {
+        return bind_table(table, table.columns.at(0));
+    }
 
     /// Bank x gallery -> the offset of each item, as `normalization` asks (NaN
     /// where its scores overflow), and each bank query's best items. The

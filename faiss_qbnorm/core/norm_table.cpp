@@ -27,8 +27,11 @@ void check_mergeable(const NormTable& a, const NormTable& b) {
         same = x.bank == y.bank && x.normalization == y.normalization &&
                x.bank_size == y.bank_size &&
                x.bank_fingerprint == y.bank_fingerprint &&
-               x.lists.length == y.lists.length;
-        require(!same || x.lists.length > 0, "rows ", a.begin, ":", a.end,
+               x.lists.length == y.lists.length &&
+               std::equal(x.log_weights.begin(), x.log_weights.end(),
+                          y.log_weights.begin(), y.log_weights.end());
+        require(!same || x.lists.length > 0 || !x.has_activation(), "rows ",
+                a.begin, ":", a.end,
                 " were saved without bank lists, which merging needs");
     }
     require(same, "rows ", a.begin, ":", a.end, " and rows ", b.begin, ":",
@@ -93,7 +96,7 @@ BankColumn merge_column(const Parts& parts, size_t column) {
         offsets.insert(offsets.end(), more.begin(), more.end());
     }
     result.offsets = std::move(offsets);
-    result.lists = merge_lists(parts, column);
+    if (result.lists.length > 0) result.lists = merge_lists(parts, column);
     return result;
 }
 
@@ -114,7 +117,11 @@ void check(const NormTable& table) {
             static_cast<size_t>(column.bank_size * column.lists.length);
         agree = agree && column.offsets.size() == size &&
                 column.activation.words().size() ==
-                    ActivationSet::words_for(table.size()) &&
+                    ActivationSet::words_for(
+                        column.has_activation() ? table.size() : 0) &&
+                (column.log_weights.empty() ||
+                 static_cast<idx_t>(column.log_weights.size()) ==
+                     column.bank_size) &&
                 column.lists.labels.size() == listed &&
                 column.lists.scores.size() == listed;
     }
@@ -127,6 +134,55 @@ const BankColumn& column_of(const NormTable& table, Bank bank) {
     }
     fail("the table has no column of a ",
          bank == Bank::querybank ? "querybank" : "gallerybank");
+}
+
+const Normalization& normalization_of(const NormTable& table) {
+    require(!table.columns.empty(), "the table has no columns");
+    return table.columns.front().normalization;
+}
+
+void check_serves(const NormTable& table, Method method, Bank bank) {
+    if (method == Method::none) return;
+    require(method != Method::gc,
+            "gc ranks by the bank itself, which a table does not hold; use "
+            "qbnorm search or eval with the bank");
+    const Method fitted = normalization_of(table).method;
+    require(column_kind(fitted) == column_kind(method) &&
+                (!is_dual(method) || table.columns.size() == 2),
+            "the table was fitted for method ", name_of(fitted),
+            ", which does not serve ", name_of(method), "; fit it again");
+    if (!is_dual(method) && method != Method::cent) column_of(table, bank);
+}
+
+namespace {
+
+// The product of two Inverted Softmaxes: exp(beta1 s - beta1 o1 + beta2 s -
+// beta2 o2), in the unit of s.
+BankColumn dual_column(const NormTable& table) {
+    const BankColumn& first = column_of(table, Bank::querybank);
+    const BankColumn& second = column_of(table, Bank::gallerybank);
+    const double beta1 = first.beta();
+    const double beta2 = second.beta();
+    HugeVector<float> offsets(first.offsets.size());
+    const auto size = static_cast<idx_t>(offsets.size());
+#pragma omp parallel for
+    for (idx_t i = 0; i < size; i++) {
+        offsets[i] = static_cast<float>(
+            (beta1 * first.offsets[i] + beta2 * second.offsets[i]) /
+            (beta1 + beta2));
+    }
+    BankColumn result = first;
+    result.offsets = std::move(offsets);
+    return result;
+}
+
+}  // namespace
+
+BankColumn ranking_column(const NormTable& table, Method method, Bank bank) {
+    check_serves(table, method, bank);
+    if (method == Method::dualis) return dual_column(table);
+    if (method == Method::cent) return table.columns.front();
+    return column_of(table, bank);
 }
 
 float largest_offset(const BankColumn& column) {
@@ -178,6 +234,7 @@ std::vector<idx_t> rows_to_search(const NormTable& table,
     const idx_t needed =
         std::min(column.normalization.activation_k, table.items());
     std::vector<idx_t> rows;
+    if (!column.has_activation()) return rows;
     for (idx_t row = 0; row < column.bank_size; row++) {
         if (column.lists.known(row) < needed) rows.push_back(row);
     }
@@ -186,6 +243,7 @@ std::vector<idx_t> rows_to_search(const NormTable& table,
 
 void decide_activation(NormTable& table) {
     for (BankColumn& column : table.columns) {
+        if (!column.has_activation()) continue;
         require(rows_to_search(table, column).empty(),
                 "too many items were removed: a bank list no longer says which "
                 "are its query's best; fit the table again");

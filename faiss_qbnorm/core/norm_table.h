@@ -34,8 +34,20 @@ struct BankColumn {
     idx_t bank_size = 0;
     std::uint64_t bank_fingerprint = 0;
     SharedArray<float> offsets;  ///< of item begin + i, in the unit of a score
-    ActivationSet activation;    ///< of item begin + i
+    ActivationSet activation;    ///< of item begin + i; empty where not of IS
     BankLists lists;             ///< labels are the gallery's
+    /// dbsn: the logarithm of each bank query's weight, whose mean is 1.
+    SharedArray<float> log_weights = {};
+
+    /// Whether gates can be decided by it, so that it has activation and lists.
+    bool has_activation() const {
+        return column_kind(normalization.method) == Method::is;
+    }
+    /// Of its softmax.
+    float beta() const {
+        return bank == Bank::querybank ? normalization.beta
+                                       : normalization.beta2;
+    }
 };
 
 /// The normalisation of a gallery, or of its rows [begin, end): all that
@@ -63,6 +75,20 @@ void check(const NormTable& table);
 
 /// The column of `bank`; throws where the table has none.
 const BankColumn& column_of(const NormTable& table, Bank bank);
+
+/// What the table was fitted with.
+const Normalization& normalization_of(const NormTable& table);
+
+/// Throws unless the table was fitted for `method` (with `bank`, where the
+/// method takes one bank) or another that shares its columns.
+void check_serves(const NormTable& table, Method method,
+                  Bank bank = Bank::querybank);
+
+/// The column whose offsets `method` takes from scores, as check_serves allows:
+/// one of the table's or, for dualis, what its two columns come to. Of none
+/// and the methods without offset it is the column of `bank`.
+BankColumn ranking_column(const NormTable& table, Method method,
+                          Bank bank = Bank::querybank);
 
 /// The largest offset by magnitude; throws where one is NaN or Inf.
 float largest_offset(const BankColumn& column);

@@ -1,34 +1,78 @@
 #include "faiss_qbnorm/core/normalization.h"
 
+#include <array>
+#include <iterator>
+
 #include "faiss_qbnorm/core/error.h"
 
 namespace faiss_qbnorm {
 
-void check(const Normalization& normalization) {
-    require(normalization.beta > 0 && normalization.beta <= max_beta,
-            "beta is ", normalization.beta, " but must be in (0, 10000]");
-    require(normalization.activation_k >= 1 &&
-                normalization.activation_k <= max_activation_k,
-            "activation_k is ", normalization.activation_k,
-            " but must be in 1 to ", max_activation_k);
-    name_of(normalization.method);
+namespace {
+
+struct Name {
+    Method method;
+    const char* name;
+};
+
+constexpr Name names[] = {
+    {Method::none, "none"},       {Method::cent, "cent"},
+    {Method::gc, "gc"},           {Method::csls, "csls"},
+    {Method::nnn, "nnn"},         {Method::is, "is"},
+    {Method::dis, "dis"},         {Method::dualis, "dualis"},
+    {Method::dualdis, "dualdis"}, {Method::dbsn, "dbsn"},
+};
+
+void check_beta(const char* name, float beta) {
+    require(beta > 0 && beta <= max_beta, name, " is ", beta,
+            " but must be in (0, 10000]");
+}
+
+void check_count(const char* name, idx_t count, idx_t most) {
+    require(count >= 1 && count <= most, name, " is ", count,
+            " but must be in 1 to ", most);
+}
+
+}  // namespace
+
+Normalization::Normalization(Method method) : method(method) {
+    if (method == Method::nnn) neighbours = 128;
+    if (method == Method::dbsn) beta = 100;
+}
+
+void check(const Normalization& n) {
+    check_beta("beta", n.beta);
+    check_beta("beta2", n.beta2);
+    check_count("activation_k", n.activation_k, max_activation_k);
+    check_count("neighbours", n.neighbours, max_neighbours);
+    check_count("iterations", n.iterations, max_iterations);
+    require(n.alpha >= 0 && n.alpha <= max_alpha, "alpha is ", n.alpha,
+            " but must be in [0, 100]");
+    name_of(n.method);
+}
+
+std::span<const Method> all_methods() {
+    static constexpr auto methods = [] {
+        std::array<Method, std::size(names)> result{};
+        for (size_t i = 0; i < std::size(names); i++) {
+            result[i] = names[i].method;
+        }
+        return result;
+    }();
+    return methods;
 }
 
 Method method_from_name(std::string_view name) {
-    for (Method method : {Method::none, Method::is, Method::dis}) {
-        if (name == name_of(method)) return method;
+    std::string known;
+    for (const Name& entry : names) {
+        if (name == entry.name) return entry.method;
+        known += (known.empty() ? "" : ", ") + std::string(entry.name);
     }
-    fail("unknown method '", name, "'; the methods are none, is, dis");
+    fail("unknown method '", name, "'; the methods are ", known);
 }
 
 std::string name_of(Method method) {
-    switch (method) {
-        case Method::none:
-            return "none";
-        case Method::is:
-            return "is";
-        case Method::dis:
-            return "dis";
+    for (const Name& entry : names) {
+        if (method == entry.method) return entry.name;
     }
     fail("unknown method number ", static_cast<std::uint32_t>(method));
 }

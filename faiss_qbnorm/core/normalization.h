@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -7,35 +8,79 @@
 
 namespace faiss_qbnorm {
 
-/// How raw scores are normalised (Bogolin et al., "Cross Modal Retrieval with
-/// Querybank Normalisation", CVPR 2022).
+/// How raw scores s are normalised. p_ij is the score of bank query i with item
+/// j, M the bank's size. Most methods rank by s - offset_j: what they are
+/// defined by, moved to the unit of s, less what is the same for all items.
 enum class Method : std::uint32_t {
     none = 0,  ///< raw scores
-    is = 1,    ///< Inverted Softmax: every query ranks by s - offset
-    dis = 2,   ///< Dynamic Inverted Softmax: only queries whose raw top-1 is
-               ///< in the activation set rank by s - offset
+    /// Inverted Softmax (Smith et al. 2017; Bogolin et al., "Cross Modal
+    /// Retrieval with Querybank Normalisation", CVPR 2022, eq. 4):
+    /// exp(beta s) / sum_i exp(beta p_ij).
+    is = 1,
+    /// Dynamic Inverted Softmax (Bogolin et al. 2022): IS for queries whose raw
+    /// top-1 is in the activation set; s for the others.
+    dis = 2,
+    /// Cross-domain Similarity Local Scaling (Conneau et al. 2018): 2 s - r_q -
+    /// r_j, r_j the mean of item j's `neighbours` largest p_ij.
+    csls = 3,
+    /// Globally corrected (Dinu et al. 2015): s - rank, how many p_ij are
+    /// larger than s. No offset expresses it: it needs bank and gallery.
+    gc = 4,
+    /// Nearest Neighbor Normalization (Chowdhury et al. 2024): s - alpha r_j.
+    nnn = 5,
+    /// Centering (Suzuki et al. 2013): <q - c, g - c>, c the mean of the
+    /// gallerybank or, without one, of the querybank.
+    cent = 6,
+    /// Dual Bank Sinkhorn Normalization (Pan et al. 2025): IS at beta = 1 / tau
+    /// with a weight for each bank query, learned by Sinkhorn's iterations on
+    /// the gallery and, where given, the gallerybank.
+    dbsn = 7,
+    /// Dual Bank Normalisation (Wang et al., "Balance Act", EMNLP 2023): the
+    /// product of IS by the querybank and IS by the gallerybank at beta2.
+    dualis = 8,
+    /// The same, each factor dynamic by its own bank's activation set: a factor
+    /// whose gate is closed is s itself. No offset expresses it, either.
+    dualdis = 9,
 };
 
-/// A method and its hyperparameters.
+/// All of them, in the order of a table's rows.
+std::span<const Method> all_methods();
+
+/// A method and its hyperparameters, those of other methods unused.
 struct Normalization {
     Method method = Method::dis;
     /// Inverse temperature of the softmax, in (0, 1e4]. The published 20 suits
-    /// unit vectors under the inner product.
+    /// unit vectors under the inner product; of dbsn it is 100.
     float beta = 20.0F;
     /// The activation set holds each bank query's top `activation_k` items, of
     /// 1 to 2^30.
     idx_t activation_k = 1;
+    float beta2 = 3.0F;     ///< of the gallerybank's softmax, as beta
+    idx_t neighbours = 10;  ///< csls: 10, nnn: 128; 1 to 2^30
+    float alpha = 0.75F;    ///< nnn; in [0, 100]
+    int iterations = 10;    ///< dbsn; 1 to 1000
+
+    /// The published defaults of a method.
+    Normalization(Method method = Method::dis);  // NOLINT: a name is enough
+    Normalization(Method method, float beta, idx_t activation_k)
+        : Normalization(method) {
+        this->beta = beta;
+        this->activation_k = activation_k;
+    }
 
     bool operator==(const Normalization&) const = default;
 };
 
 inline constexpr float max_beta = 1e4F;
 inline constexpr idx_t max_activation_k = idx_t{1} << 30;
+inline constexpr idx_t max_neighbours = idx_t{1} << 30;
+inline constexpr float max_alpha = 100;
+inline constexpr int max_iterations = 1000;
 
 /// Throws unless every hyperparameter is in its range.
 void check(const Normalization& normalization);
 
-/// "none", "is", "dis"; an unknown name throws.
+/// "none", "is", "dis", ...; an unknown name throws.
 Method method_from_name(std::string_view name);
 std::string name_of(Method method);
 
@@ -43,10 +88,32 @@ std::string name_of(Method method);
 Metric metric_from_name(std::string_view name);
 std::string name_of(Metric metric);
 
+/// Whether it ranks open queries by s - offset.
+inline bool has_offset(Method method) {
+    return method != Method::none && method != Method::gc &&
+           method != Method::dualdis;
+}
+
+/// Whether some queries stay as they are, by an activation set.
+inline bool is_gated(Method method) {
+    return method == Method::dis || method == Method::dualdis;
+}
+
+/// Whether it needs a gallerybank (dbsn and cent take one, too).
+inline bool is_dual(Method method) {
+    return method == Method::dualis || method == Method::dualdis;
+}
+
+/// What a bank column fitted for `method` holds: Method::is for all of IS, DIS,
+/// DualIS and DualDIS, which share columns.
+inline Method column_kind(Method method) {
+    return method == Method::dis || is_dual(method) ? Method::is : method;
+}
+
 /// Whether the gate of a query opens, so that it ranks by s - offset.
 /// `top1_active`: whether its raw top-1 is in the activation set.
 inline bool gate_opens(Method method, bool top1_active) {
-    return method == Method::is || (method == Method::dis && top1_active);
+    return has_offset(method) && (method != Method::dis || top1_active);
 }
 
 }  // namespace faiss_qbnorm

@@ -35,6 +35,7 @@ NormTable grown(const NormTable& table, idx_t end, idx_t gallery_size) {
         // In a hole any offset will do that is within the others' range.
         offsets.resize(result.size(), old.empty() ? 0 : old[0]);
         column.offsets = std::move(offsets);
+        if (!column.has_activation()) continue;
         column.activation = activation_from_lists(
             column.lists, column.normalization.activation_k, result.begin, end);
     }

@@ -25,6 +25,7 @@ BankLists lists_left(const BankLists& lists, idx_t size,
                      const Removal& removal) {
     std::vector<idx_t> labels(lists.labels.size(), -1);
     std::vector<float> scores(lists.scores.size(), Scored{}.score);
+    if (lists.length == 0) return {};
     for (size_t first = 0; first < labels.size(); first += lists.length) {
         size_t slot = first;
         for (size_t i = first; i < first + lists.length; i++) {
@@ -72,7 +73,7 @@ NormTable remove(const NormTable& table, const Removal& removal) {
     const bool leaves_holes = removal.rule() == Removal::Rule::leave_holes;
     if (leaves_holes) left.holes += removal.count();
     for (BankColumn& column : left.columns) {
-        require(column.lists.length > 0,
+        require(column.lists.length > 0 || !column.has_activation(),
                 "the table was saved without bank lists, which removing needs");
         if (!leaves_holes) {
             column.offsets = offsets_left(column.offsets, removal);

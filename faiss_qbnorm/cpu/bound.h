@@ -38,7 +38,7 @@ struct CpuTable : BoundTable {
     float largest_offset = 0;  ///< by magnitude
 
     /// Throws where an offset is NaN or Inf.
-    CpuTable(const NormTable& table, Bank bank);
+    CpuTable(const NormTable& table, const BankColumn& column);
 };
 
 void cpu_probe(const CpuBank& bank, const GalleryBlock& block,

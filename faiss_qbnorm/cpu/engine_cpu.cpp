@@ -32,8 +32,8 @@ CpuGallery::CpuGallery(Metric metric, const GalleryBlock& block)
     }
 }
 
-CpuTable::CpuTable(const NormTable& table, Bank bank)
-    : column(column_of(table, bank)), begin(table.begin), end(table.end) {
+CpuTable::CpuTable(const NormTable& table, const BankColumn& column)
+    : column(column), begin(table.begin), end(table.end) {
     check(table);
     largest_offset = faiss_qbnorm::largest_offset(column);
     offsets = column.offsets.view();
@@ -126,9 +126,10 @@ class EngineCpu : public Engine {
         return std::make_unique<CpuGallery>(metric, block);
     }
 
-    std::unique_ptr<BoundTable> bind_table(const NormTable& table,
-                                           Bank bank) const override {
-        return std::make_unique<CpuTable>(table, bank);
+    using Engine::bind_table;
+    std::unique_ptr<BoundTable> bind_table(
+        const NormTable& table, const BankColumn& column) const override {
+        return std::make_unique<CpuTable>(table, column);
     }
 
     std::unique_ptr<Probe> begin_probe(

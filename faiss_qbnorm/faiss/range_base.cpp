@@ -21,7 +21,7 @@ namespace {
 std::vector<bool> gates_of(const faiss::Index& base, const SearchPlan& plan,
                            const MatrixView& queries,
                            const faiss::SearchParameters* params) {
-    if (plan.method == Method::is) {
+    if (gate_opens(plan.method, false)) {
         return std::vector<bool>(queries.rows, true);
     }
     std::vector<QueryReport> reports(queries.rows);

@@ -77,14 +77,16 @@ struct Scene {
           earlier(earlier),
           block{this->gallery.view().slice(earlier, gallery.rows), 0,
                 labels.data() + earlier},
-          table(table_of(first_label, gallery.rows, gallery.d, metric,
-                         offset_scale),
-                Bank::querybank),
+          table(bound(table_of(first_label, gallery.rows, gallery.d, metric,
+                               offset_scale))),
           exact{{metric, query_view, block, nullptr},
                 {metric, query_view, block, &table}} {
         std::iota(labels.begin(), labels.end(), first_label);
         std::mt19937 random(10);
         std::shuffle(labels.begin(), labels.end(), random);
+    }
+    static CpuTable bound(const NormTable& table) {
+        return {table, table.columns[0]};
     }
     Scene(const Scene&) = delete;
     Scene& operator=(const Scene&) = delete;

@@ -165,9 +165,9 @@ TEST(Update, RunsOnTheEngineItWasGiven) {
             Metric metric, const GalleryBlock& b) const override {
             return cpu->bind_gallery(metric, b);
         }
-        std::unique_ptr<BoundTable> bind_table(const NormTable& t,
-                                               Bank b) const override {
-            return cpu->bind_table(t, b);
+        std::unique_ptr<BoundTable> bind_table(
+            const NormTable& t, const BankColumn& c) const override {
+            return cpu->bind_table(t, c);
         }
         std::unique_ptr<Probe> begin_probe(
             const BoundBank& b, const Normalization& n,
