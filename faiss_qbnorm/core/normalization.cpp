@@ -34,11 +34,6 @@ void check_count(const char* name, idx_t count, idx_t most) {
 
 }  // namespace
 
-Normalization::Normalization(Method method) : method(method) {
-    if (method == Method::nnn) neighbours = 128;
-    if (method == Method::dbsn) beta = 100;
-}
-
 void check(const Normalization& n) {
     check_beta("beta", n.beta);
     check_beta("beta2", n.beta2);

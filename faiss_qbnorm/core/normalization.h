@@ -48,21 +48,24 @@ std::span<const Method> all_methods();
 
 /// A method and its hyperparameters, those of other methods unused.
 struct Normalization {
-    Method method = Method::dis;
+    Method method;
     /// Inverse temperature of the softmax, in (0, 1e4]. The published 20 suits
     /// unit vectors under the inner product; of dbsn it is 100.
-    float beta = 20.0F;
+    float beta;
     /// The activation set holds each bank query's top `activation_k` items, of
     /// 1 to 2^30.
     idx_t activation_k = 1;
-    float beta2 = 3.0F;     ///< of the gallerybank's softmax, as beta
-    idx_t neighbours = 10;  ///< csls: 10, nnn: 128; 1 to 2^30
-    float alpha = 0.75F;    ///< nnn; in [0, 100]
-    int iterations = 10;    ///< dbsn; 1 to 1000
+    float beta2 = 3.0F;   ///< of the gallerybank's softmax, as beta
+    idx_t neighbours;     ///< csls: 10, nnn: 128; 1 to 2^30
+    float alpha = 0.75F;  ///< nnn; in [0, 100]
+    int iterations = 10;  ///< dbsn; 1 to 1000
 
     /// The published defaults of a method.
-    Normalization(Method method = Method::dis);  // NOLINT: a name is enough
-    Normalization(Method method, float beta, idx_t activation_k)
+    constexpr Normalization(Method method = Method::dis)
+        : method(method),
+          beta(method == Method::dbsn ? 100.0F : 20.0F),
+          neighbours(method == Method::nnn ? 128 : 10) {}
+    constexpr Normalization(Method method, float beta, idx_t activation_k)
         : Normalization(method) {
         this->beta = beta;
         this->activation_k = activation_k;
