@@ -157,6 +157,20 @@ TEST(Sinkhorn, IsFiniteWhateverTheSimilarities) {
     }
 }
 
+// Exponents so large that doubles round them off: without a bound, sums drift
+// to zero.
+TEST(Sinkhorn, IsFiniteWhereRoundingAddsUp) {
+    const Matrix matrix{{0, 0, 0, 4.84722332e15F,  //
+                         0, 0, 0, 4.84802435e35F,  //
+                         0, 0, 0, 4.3318645e17F,   //
+                         0, 394145.688F, 0, 0},
+                        4,
+                        4};
+    for (const float w : weights_of(matrix, 0.0169389811, 1000)) {
+        EXPECT_TRUE(std::isfinite(w)) << w;
+    }
+}
+
 TEST(Sinkhorn, SaysWhatIsWrong) {
     const Matrix matrix = testdata::gaussian(4, 6, 7);
     const MatrixSimilarities gallery(matrix.view(), "gallery");
