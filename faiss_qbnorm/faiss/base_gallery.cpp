@@ -113,13 +113,14 @@ bool BaseGallery::has_ranges() const {
 
 void BaseGallery::for_each_block(idx_t begin, idx_t end,
                                  const BlockVisitor& visit) const {
-    if (const auto flat = flat_vectors(index_)) {
-        MemoryGallery(*flat).for_each_block(begin, end, visit);
+    if (begin == 0 && end == size()) {
+        for_each_selected_block({}, visit);
         return;
     }
-    require(begin == 0 && end == size(),
-            "an index is read as a whole, not rows ", begin, ":", end);
-    for_each_selected_block({}, visit);
+    const auto flat = flat_vectors(index_);
+    require(flat.has_value(), "an index is read as a whole, not rows ", begin,
+            ":", end);
+    MemoryGallery(*flat).for_each_block(begin, end, visit);
 }
 
 void BaseGallery::for_each_selected_block(const Wanted& wanted,
