@@ -53,8 +53,7 @@ std::vector<float> beta_grid(double sigma, int size) {
     std::vector<float> betas;
     for (int i = 0; i < size; i++) {
         const double down = static_cast<double>(size - 1 - i) / (size - 1);
-        betas.push_back(
-            static_cast<float>(top * std::pow(low / high, down)));
+        betas.push_back(static_cast<float>(top * std::pow(low / high, down)));
     }
     return betas;
 }

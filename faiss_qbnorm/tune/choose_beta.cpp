@@ -93,10 +93,10 @@ class Measurements {
                               const Sample& sample) {
         std::vector<double> result;
         for (size_t b = 0; b < splits.front().is.size(); b++) {
-            result.push_back(mean(splits, sample, [&](const auto& split,
-                                                      const auto& queries) {
-                return meter_.measure(split.is[b], queries);
-            }));
+            result.push_back(mean(
+                splits, sample, [&](const auto& split, const auto& queries) {
+                    return meter_.measure(split.is[b], queries);
+                }));
         }
         return result;
     }

@@ -70,9 +70,7 @@ struct Split {
     std::vector<TopLists> is;
 
     Split(idx_t excluded, idx_t nq, idx_t depth, size_t betas)
-        : excluded(excluded),
-          raw(nq, depth),
-          is(betas, TopLists(nq, depth)) {}
+        : excluded(excluded), raw(nq, depth), is(betas, TopLists(nq, depth)) {}
 };
 
 class Ranker {

@@ -37,8 +37,8 @@ void offer(const Tile& tile, idx_t first_label, const float* offsets,
         for (const simd::Place& place : places) {
             const idx_t item = i + place.row;
             const float s = tile.item(item)[place.column];
-            lists.offer(place.column, {offsets ? s - offsets[item] : s,
-                                       first_label + item});
+            lists.offer(place.column,
+                        {offsets ? s - offsets[item] : s, first_label + item});
         }
     }
 }
