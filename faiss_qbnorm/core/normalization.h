@@ -107,11 +107,20 @@ inline bool is_dual(Method method) {
     return method == Method::dualis || method == Method::dualdis;
 }
 
-/// What a bank column fitted for `method` holds: Method::is for all of IS, DIS,
+/// What a bank column fitted for `method` holds: Method::is for none, IS, DIS,
 /// DualIS and DualDIS, which share columns.
 inline Method column_kind(Method method) {
-    return method == Method::dis || is_dual(method) ? Method::is : method;
+    return method == Method::none || method == Method::dis || is_dual(method)
+               ? Method::is
+               : method;
 }
+
+/// The method and the hyperparameters that it has: "dis, beta 20, activation_k
+/// 1".
+std::string to_string(const Normalization& normalization);
+
+/// Whether what was fitted with `a` is what `b` asks for.
+bool same_fit(const Normalization& a, const Normalization& b);
 
 /// Whether the gate of a query opens, so that it ranks by s - offset.
 /// `top1_active`: whether its raw top-1 is in the activation set.
