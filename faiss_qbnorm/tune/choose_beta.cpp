@@ -18,6 +18,7 @@ constexpr idx_t splits = 4;
 constexpr idx_t most_held_out = 300;
 constexpr idx_t enough_queries = 200;
 constexpr int halves = 200;
+constexpr double sure = 0.9;
 constexpr double same_beta = 1.5;
 constexpr std::uint32_t seed = 20220622;
 
@@ -157,40 +158,71 @@ Sample half(std::span<const UnlabelledRankings> splits, std::uint32_t which) {
     return sample;
 }
 
-/// Random halves, not samples with replacement: a query drawn twice is a hub of
-/// its own, which would tell against the even rankings.
-double confidence(const BetaChoice& choice, bool method_given, idx_t items,
-                  std::span<const float> betas,
-                  std::span<const UnlabelledRankings> on_grid,
-                  std::span<const UnlabelledRankings> at_choice) {
-    int same = 0;
-    ParallelErrors errors;
-#pragma omp parallel reduction(+ : same)
-    {
-        Measurements measurements(items);
+/// What random halves of the queries say. Halves, not samples with replacement:
+/// a query drawn twice is a hub of its own, which would tell against the even
+/// rankings.
+class Halves {
+  public:
+    Halves(idx_t items, std::span<const float> betas,
+           std::span<const UnlabelledRankings> on_grid,
+           std::span<const UnlabelledRankings> at_choice)
+        : entropies_(halves), betas_(halves) {
+        ParallelErrors errors;
+#pragma omp parallel
+        {
+            Measurements measurements(items);
 #pragma omp for schedule(dynamic)
-        for (int i = 0; i < halves; i++) {
-            errors.run([&] {
-                const Sample sample =
-                    half(on_grid, static_cast<std::uint32_t>(i));
-                if (!method_given &&
-                    measurements.methods(at_choice, sample).best() !=
-                        choice.method) {
-                    return;
-                }
-                const double beta =
-                    peak(betas, measurements.curve(on_grid, sample));
-                const double ratio = beta / choice.beta;
-                if (choice.method == Method::none ||
-                    std::max(ratio, 1 / ratio) <= same_beta) {
-                    same++;
-                }
-            });
+            for (int i = 0; i < halves; i++) {
+                errors.run([&] {
+                    const Sample sample =
+                        half(on_grid, static_cast<std::uint32_t>(i));
+                    entropies_[i] = measurements.methods(at_choice, sample);
+                    betas_[i] =
+                        peak(betas, measurements.curve(on_grid, sample));
+                });
+            }
         }
+        errors.rethrow();
     }
-    errors.rethrow();
-    return static_cast<double>(same) / halves;
-}
+
+    /// The method of the largest entropy; but of two the one that changes less,
+    /// unless the other wins in nearly all halves: do no harm.
+    Method decide(const Entropies& entropies) const {
+        const Method best = entropies.best();
+        if (best == Method::is && wins(&Entropies::is, &Entropies::dis)) {
+            return best;
+        }
+        if (best != Method::none && entropies.dis > entropies.raw &&
+            wins(&Entropies::dis, &Entropies::raw)) {
+            return Method::dis;
+        }
+        return Method::none;
+    }
+
+    double confidence(const BetaChoice& choice, bool method_given) const {
+        int same = 0;
+        for (int i = 0; i < halves; i++) {
+            const double ratio = double{betas_[i]} / choice.beta;
+            const bool same_method =
+                method_given || entropies_[i].best() == choice.method;
+            const bool near = choice.method == Method::none ||
+                              std::max(ratio, 1 / ratio) <= same_beta;
+            same += same_method && near ? 1 : 0;
+        }
+        return static_cast<double>(same) / halves;
+    }
+
+  private:
+    bool wins(double Entropies::*one, double Entropies::*other) const {
+        const auto count = std::count_if(
+            entropies_.begin(), entropies_.end(),
+            [&](const Entropies& e) { return e.*one > e.*other; });
+        return static_cast<double>(count) >= sure * halves;
+    }
+
+    std::vector<Entropies> entropies_;
+    std::vector<float> betas_;
+};
 
 void check_arguments(const Similarities& bank, const Similarities* queries,
                      std::optional<Method> method, idx_t activation_k) {
@@ -275,9 +307,9 @@ BetaChoice choose_beta(const Similarities& bank, const Similarities* queries,
     choice.entropy_raw = entropies.raw;
     choice.entropy_is = entropies.is;
     choice.entropy_dis = entropies.dis;
-    if (!method) choice.method = entropies.best();
-    choice.confidence = confidence(choice, method.has_value(), bank.items(),
-                                   betas, on_grid, at_choice);
+    const Halves halves(bank.items(), betas, on_grid, at_choice);
+    if (!method) choice.method = halves.decide(entropies);
+    choice.confidence = halves.confidence(choice, method.has_value());
     choice.warning = warning_for(choice);
     return choice;
 }
