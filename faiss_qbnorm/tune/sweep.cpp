@@ -62,7 +62,8 @@ class Sweeper {
         : data_(data) {
         const idx_t m = data.querybank.rows();
         for (const Normalization& start : starts) {
-            if (column_kind(start.method) == Method::is) {
+            if (start.method == Method::is || start.method == Method::dis ||
+                start.method == Method::dualis) {
                 wanted_.betas = betas();
             }
             if (start.method == Method::dis) {
