@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <random>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
 #include "faiss_qbnorm/tune/beta_grid.h"
+#include "faiss_qbnorm/tune/draw.h"
 #include "faiss_qbnorm/tune/rank_unlabelled.h"
 
 namespace faiss_qbnorm {
@@ -18,22 +18,9 @@ constexpr idx_t splits = 4;
 constexpr idx_t most_held_out = 300;
 constexpr idx_t enough_queries = 200;
 constexpr int halves = 200;
-constexpr double sure = 0.9;
+constexpr double sure = 0.8;
 constexpr double same_beta = 1.5;
 constexpr std::uint32_t seed = 20220622;
-
-/// The first `n` of a random order of 0 .. size - 1.
-std::vector<idx_t> draw(idx_t size, idx_t n, std::uint32_t which) {
-    std::mt19937_64 random(which);
-    std::vector<idx_t> order(size);
-    std::iota(order.begin(), order.end(), 0);
-    for (idx_t i = 0; i < n; i++) {
-        const auto left = static_cast<std::uint64_t>(size - i);
-        std::swap(order[i], order[i + static_cast<idx_t>(random() % left)]);
-    }
-    order.resize(n);
-    return order;
-}
 
 /// Ranks the unlabelled queries, wherever they come from.
 class Unlabelled {

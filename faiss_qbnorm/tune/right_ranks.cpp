@@ -23,20 +23,20 @@ void for_each_tile(const Similarities& queries, Visit visit) {
 }
 
 /// What right items score, by query.
-struct RightItem {
+struct RightLabel {
     idx_t query;
     idx_t label;
 };
 
-std::vector<RightItem> by_label(const GroundTruth& truth) {
-    std::vector<RightItem> result;
+std::vector<RightLabel> by_label(const RightItems& truth) {
+    std::vector<RightLabel> result;
     for (size_t i = 0; i < truth.labels.size(); i++) {
         if (truth.labels[i] < 0) continue;
         result.push_back(
             {static_cast<idx_t>(i) / truth.per_query, truth.labels[i]});
     }
     std::sort(result.begin(), result.end(),
-              [](const RightItem& a, const RightItem& b) {
+              [](const RightLabel& a, const RightLabel& b) {
                   return a.label < b.label;
               });
     return result;
@@ -80,7 +80,7 @@ struct Ranking {
 
 }  // namespace
 
-void check(const GroundTruth& truth, const Similarities& queries) {
+void check(const RightItems& truth, const Similarities& queries) {
     const idx_t m = truth.per_query;
     require(
         m >= 1 && static_cast<idx_t>(truth.labels.size()) == queries.rows() * m,
@@ -96,14 +96,14 @@ void check(const GroundTruth& truth, const Similarities& queries) {
     }
 }
 
-RightRanks right_ranks(const Similarities& queries, const GroundTruth& truth,
+RightRanks right_ranks(const Similarities& queries, const RightItems& truth,
                        std::span<const float* const> offsets) {
     check(truth, queries);
     std::vector<Ranking> rankings;
     for (const float* given : offsets) {
         rankings.emplace_back(given, queries.rows());
     }
-    const std::vector<RightItem> right = by_label(truth);
+    const std::vector<RightLabel> right = by_label(truth);
     auto next = right.begin();
     TopLists first(queries.rows(), 1);
     for_each_tile(queries, [&](const Tile& tile, idx_t begin) {

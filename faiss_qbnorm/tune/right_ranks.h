@@ -9,13 +9,13 @@ namespace faiss_qbnorm {
 
 /// The right items of each query, `per_query` labels; slots without one hold
 /// -1, at the end.
-struct GroundTruth {
+struct RightItems {
     std::span<const idx_t> labels;
     idx_t per_query = 1;
 };
 
 /// Throws unless every query has a right item, and only ones that there are.
-void check(const GroundTruth& truth, const Similarities& queries);
+void check(const RightItems& truth, const Similarities& queries);
 
 /// Where queries find the best of their right items.
 struct RightRanks {
@@ -27,7 +27,7 @@ struct RightRanks {
 
 /// Ranks the gallery by each of `offsets` (arrays of one number an item; null:
 /// by s), all in two passes over the queries' similarities.
-RightRanks right_ranks(const Similarities& queries, const GroundTruth& truth,
+RightRanks right_ranks(const Similarities& queries, const RightItems& truth,
                        std::span<const float* const> offsets);
 
 }  // namespace faiss_qbnorm

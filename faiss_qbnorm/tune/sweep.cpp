@@ -7,6 +7,8 @@
 
 #include "faiss_qbnorm/core/activation_set.h"
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/eval/full_ranking.h"
+#include "faiss_qbnorm/fit/similarity_column.h"
 #include "faiss_qbnorm/tune/beta_grid.h"
 #include "faiss_qbnorm/tune/item_statistics.h"
 
@@ -16,6 +18,11 @@ namespace {
 
 constexpr int betas_swept = 16;
 constexpr float alphas[] = {.25F, .5F, .75F, 1, 1.25F, 1.5F};
+
+bool has_beta(Method method) {
+    return method == Method::is || method == Method::dis ||
+           method == Method::dbsn || is_dual(method);
+}
 
 /// How far a point's parameters are from its method's published ones.
 double distance(const Normalization& n) {
@@ -62,11 +69,8 @@ class Sweeper {
         : data_(data) {
         const idx_t m = data.querybank.rows();
         for (const Normalization& start : starts) {
-            if (start.method == Method::is || start.method == Method::dis ||
-                start.method == Method::dualis) {
-                wanted_.betas = betas();
-            }
-            if (start.method == Method::dis) {
+            if (has_beta(start.method)) wanted_.betas = betas();
+            if (is_gated(start.method)) {
                 activation_ks_ =
                     counts({1, 2, 3, 5, 10, 20, 50}, data.queries.items(),
                            std::min(start.activation_k, data.queries.items()));
@@ -78,13 +82,18 @@ class Sweeper {
             }
         }
         statistics_ = item_statistics(data.querybank, wanted_);
+        if (is_dual(starts.front().method)) {
+            second_ =
+                item_statistics(*data.gallerybank,
+                                {{starts.front().beta2}, {}, wanted_.winners});
+        }
         add(Method::none, nullptr);
         for (const Normalization& start : starts) add_rankings(start);
         found_ = right_ranks(data.queries, data.truth, offsets_);
     }
 
     std::vector<SweepPoint> curve(const Normalization& start) const {
-        if (start.method == Method::dis) return dis_curve(start);
+        if (is_gated(start.method)) return gated_curve(start);
         std::vector<SweepPoint> result;
         for (size_t i = 0; i < points_.size(); i++) {
             if (points_[i].method != start.method) continue;
@@ -113,6 +122,8 @@ class Sweeper {
             case Method::is:
             case Method::dis:
                 return add_softmax(start);
+            case Method::dbsn:
+                return add_weighted(start);
             case Method::dualis:
                 return add_dual(start);
             case Method::csls:
@@ -132,17 +143,24 @@ class Sweeper {
     }
 
     void add_dual(Normalization point) {
-        const ItemStatistics second =
-            item_statistics(*data_.gallerybank, {{point.beta2}, {}, 0});
         for (size_t b = 0; b < wanted_.betas.size(); b++) {
             point.beta = wanted_.betas[b];
             std::vector<float> offsets(data_.queries.items());
             for (size_t i = 0; i < offsets.size(); i++) {
                 offsets[i] = (point.beta * statistics_.softmax[b][i] +
-                              point.beta2 * second.softmax[0][i]) /
+                              point.beta2 * second_.softmax[0][i]) /
                              (point.beta + point.beta2);
             }
             add(point, keep(std::move(offsets)));
+        }
+    }
+
+    void add_weighted(Normalization point) {
+        for (const float beta : wanted_.betas) {
+            point.beta = beta;
+            const BankColumn column =
+                fit_column(data_.querybank, Bank::querybank, point);
+            add(point, keep({column.offsets.begin(), column.offsets.end()}));
         }
     }
 
@@ -165,42 +183,102 @@ class Sweeper {
     }
 
     /// Over beta, then over activation_k at the best.
-    std::vector<SweepPoint> dis_curve(const Normalization& start) const {
-        std::vector<SweepPoint> result;
-        for (size_t i = 0; i < points_.size(); i++) {
-            if (points_[i].method != start.method) continue;
-            result.push_back(dis_point(i, start.activation_k));
+    std::vector<SweepPoint> gated_curve(const Normalization& start) const {
+        std::vector<Normalization> points;
+        for (const float beta : wanted_.betas) {
+            points.push_back(start);
+            points.back().beta = beta;
         }
-        const float beta = best_of(result).normalization.beta;
-        for (size_t i = 0; i < points_.size(); i++) {
-            if (points_[i].method != start.method || points_[i].beta != beta) {
-                continue;
+        std::vector<SweepPoint> result = gated_points(points);
+        const Normalization best = best_of(result).normalization;
+        points.clear();
+        for (const idx_t k : activation_ks_) {
+            if (k == start.activation_k) continue;
+            points.push_back(best);
+            points.back().activation_k = k;
+        }
+        const std::vector<SweepPoint> more = gated_points(points);
+        result.insert(result.end(), more.begin(), more.end());
+        return result;
+    }
+
+    std::vector<SweepPoint> gated_points(
+        const std::vector<Normalization>& points) const {
+        std::vector<SweepPoint> result;
+        std::vector<NormTable> tables;
+        for (const Normalization& point : points) {
+            if (point.method == Method::dis) {
+                result.push_back(dis_point(point));
+            } else {
+                tables.push_back(dual_table(point));
             }
-            for (const idx_t k : activation_ks_) {
-                if (k != start.activation_k) result.push_back(dis_point(i, k));
-            }
+        }
+        std::vector<TabledMethod> duals;
+        for (const NormTable& table : tables) {
+            duals.push_back({Method::dualdis, &table});
+        }
+        if (duals.empty()) return result;
+        const auto rankings = rank_all(data_.queries, duals,
+                                       {.k = 1, .targets = data_.truth.labels});
+        for (size_t i = 0; i < points.size(); i++) {
+            result.push_back(
+                {points[i], retrieval_metrics(rankings[i].target_ranks)});
         }
         return result;
     }
 
-    SweepPoint dis_point(size_t ranking, idx_t activation_k) const {
-        const idx_t width = statistics_.winners_per_row;
-        std::vector<idx_t> active;
-        for (size_t i = 0; i < statistics_.winners.size(); i++) {
-            if (static_cast<idx_t>(i) % width < activation_k) {
-                active.push_back(statistics_.winners[i]);
-            }
+    /// The raw ranks of queries whose gate is closed, those of IS of the
+    /// others.
+    SweepPoint dis_point(const Normalization& point) const {
+        const ActivationSet activation =
+            activation_of(statistics_, point.activation_k);
+        size_t open = 0;
+        while (points_[open].method != Method::dis ||
+               points_[open].beta != point.beta) {
+            open++;
         }
-        const ActivationSet activation(data_.queries.items(), active);
         std::vector<double> ranks = found_.ranks[raw];
         for (size_t q = 0; q < ranks.size(); q++) {
             if (activation.contains(found_.raw_first[q])) {
-                ranks[q] = found_.ranks[ranking][q];
+                ranks[q] = found_.ranks[open][q];
             }
         }
-        Normalization point = points_[ranking];
-        point.activation_k = activation_k;
         return {point, retrieval_metrics(std::move(ranks))};
+    }
+
+    /// Of the top activation_k of each bank row.
+    ActivationSet activation_of(const ItemStatistics& bank,
+                                idx_t activation_k) const {
+        const idx_t width = bank.winners_per_row;
+        std::vector<idx_t> active;
+        for (size_t i = 0; i < bank.winners.size(); i++) {
+            if (static_cast<idx_t>(i) % width < activation_k) {
+                active.push_back(bank.winners[i]);
+            }
+        }
+        return {data_.queries.items(), active};
+    }
+
+    NormTable dual_table(const Normalization& point) const {
+        NormTable table;
+        table.gallery_size = data_.queries.items();
+        table.end = table.gallery_size;
+        const auto add_column = [&](Bank bank, const ItemStatistics& statistics,
+                                    size_t beta, idx_t rows) {
+            BankColumn column;
+            column.bank = bank;
+            column.normalization = point;
+            column.bank_size = rows;
+            column.offsets = statistics.softmax[beta];
+            column.activation = activation_of(statistics, point.activation_k);
+            table.columns.push_back(std::move(column));
+        };
+        const auto beta =
+            std::find(wanted_.betas.begin(), wanted_.betas.end(), point.beta);
+        add_column(Bank::querybank, statistics_, beta - wanted_.betas.begin(),
+                   data_.querybank.rows());
+        add_column(Bank::gallerybank, second_, 0, data_.gallerybank->rows());
+        return table;
     }
 
     static constexpr size_t raw = 0;  // the first ranking
@@ -209,6 +287,7 @@ class Sweeper {
     Wanted wanted_;
     std::vector<idx_t> activation_ks_;
     ItemStatistics statistics_;
+    ItemStatistics second_;              // of the gallerybank, at beta2
     std::vector<Normalization> points_;  // of each ranking
     std::vector<const float*> offsets_;
     std::vector<std::vector<float>> kept_;
@@ -217,12 +296,11 @@ class Sweeper {
 
 void check(const SweepData& data, const Normalization& start) {
     check(start);
-    const bool swept =
-        start.method == Method::is || start.method == Method::dis ||
-        start.method == Method::dualis || start.method == Method::csls ||
-        start.method == Method::nnn;
-    require(swept, "method ", name_of(start.method),
-            " is not swept; the methods that are: is, dis, dualis, csls, nnn");
+    require(has_beta(start.method) || start.method == Method::csls ||
+                start.method == Method::nnn,
+            "method ", name_of(start.method),
+            " has no parameters to sweep; the methods that have: is, dis, "
+            "csls, nnn, dbsn, dualis, dualdis");
     const auto of_one_gallery = [&](const Similarities& bank) {
         require(bank.items() == data.queries.items(), data.queries.name(),
                 ": is about ", data.queries.items(), " items but ", bank.name(),
@@ -233,8 +311,9 @@ void check(const SweepData& data, const Normalization& start) {
     require(data.queries.rows() > 0 && data.queries.items() > 0,
             "there are no queries or no items to rank");
     of_one_gallery(data.querybank);
-    if (start.method != Method::dualis) return;
-    require(data.gallerybank, "method dualis needs a gallerybank");
+    if (!is_dual(start.method)) return;
+    require(data.gallerybank, "method ", name_of(start.method),
+            " needs a gallerybank");
     of_one_gallery(*data.gallerybank);
 }
 

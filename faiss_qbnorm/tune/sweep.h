@@ -26,7 +26,7 @@ struct SweepData {
     const Similarities& querybank;
     const Similarities* gallerybank;
     const Similarities& queries;
-    GroundTruth truth;
+    RightItems truth;
 };
 
 /// The recall of `start.method` for every value of its parameters, and the best
@@ -34,14 +34,15 @@ struct SweepData {
 /// nearest to the method's default.
 ///
 ///   is             beta, 16 values around 1 / (deviation of the similarities)
-///   dis            beta at start's activation_k, then activation_k at the best
-///   dualis         beta at start's beta2
+///   dis, dualdis   beta at start's activation_k, then activation_k at the best
+///   dualis         beta; beta2 is start's, as it is for dualdis
+///   dbsn           beta; the weights are learned from the gallery alone
 ///   csls           neighbours, 1 to 500
 ///   nnn            neighbours and alpha together
 ///
-/// Two passes over each bank, two over the queries, whatever the grid. Throws
-/// on methods without parameters to sweep (none, gc, cent) or whose sweep would
-/// be a fit a value (dbsn, dualdis: `qbnorm eval` measures one).
+/// Whatever the grid, each bank is read once or twice and the queries twice or,
+/// for dualdis, four times; but dbsn fits once a value. Throws on methods
+/// without parameters to sweep (none, gc, cent).
 SweepResult sweep(const SweepData& data, const Normalization& start);
 
 /// The best of none, csls, nnn, is and dis, each at its best parameters; ties
