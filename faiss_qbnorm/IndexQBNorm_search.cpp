@@ -9,6 +9,7 @@
 #include "faiss_qbnorm/faiss/offset_distance.h"
 #include "faiss_qbnorm/faiss/range_base.h"
 #include "faiss_qbnorm/faiss/search_base.h"
+#include "faiss_qbnorm/faiss/search_dualdis.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/search.h"
 
@@ -47,23 +48,30 @@ void IndexQBNorm::check_searchable(const Call& call) const {
             base_index->ntotal, " vectors but the table covers ",
             table()->items(),
             "; add through IndexQBNorm or call set_querybank again");
-    const Normalization& fitted = column_of(*table(), call.bank).normalization;
+    check_serves(*table(), call.method, call.bank);
     if (call.bank != Bank::querybank) return;
     check(normalization);
-    require(normalization.beta == fitted.beta &&
-                normalization.activation_k == fitted.activation_k,
-            "normalization has beta ", normalization.beta, " and activation_k ",
-            normalization.activation_k, " but was fitted with ", fitted.beta,
-            " and ", fitted.activation_k, "; call set_querybank again");
+    const Normalization& fitted = normalization_of(*table());
+    require(same_fit(normalization, fitted), "normalization is ",
+            to_string(normalization), " but the index was fitted for ",
+            to_string(fitted), "; call set_querybank again");
+}
+
+const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(
+    const Call& call) const {
+    if (is_dual(call.method)) return fitted_.columns.back();
+    if (call.method == Method::cent) return fitted_.columns.front();
+    const BankColumn& column = column_of(*table(), call.bank);
+    return fitted_.columns[&column - table()->columns.data()];
 }
 
 SearchPlan IndexQBNorm::plan_of(const Call& call) const {
-    const BankColumn& column = column_of(*table(), call.bank);
-    const BoundColumn& bound =
-        fitted_.columns[&column - table()->columns.data()];
-    return {*engine_,           table()->metric, column,
+    const BoundColumn& bound = column_for(call);
+    const Method method =
+        call.method == Method::dualdis ? Method::dualis : call.method;
+    return {*engine_,           table()->metric, bound.column,
             bound.least_offset, *bound.table,    bound_gallery_.get(),
-            bound_vectors_,     call.method,     call.k_factor,
+            bound_vectors_,     method,          call.k_factor,
             min_candidates};
 }
 
@@ -82,9 +90,14 @@ void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
         check_searchable(call);
         check_finite(view(n, x), "queries");
         std::vector<QueryReport> reports(call.stats ? n : 0);
-        search_base(*base_index, plan_of(call), view(n, x), k,
-                    {distances, labels}, call.base.get(),
-                    call.stats ? reports.data() : nullptr);
+        QueryReport* const report = call.stats ? reports.data() : nullptr;
+        if (call.method == Method::dualdis) {
+            search_dualdis(*base_index, plan_of(call), *table(), view(n, x), k,
+                           {distances, labels}, call.base.get(), report);
+        } else {
+            search_base(*base_index, plan_of(call), view(n, x), k,
+                        {distances, labels}, call.base.get(), report);
+        }
         scores_to_distances(table()->metric, n * k, labels, distances);
         if (call.stats) *call.stats = stats_of(reports);
     });
@@ -102,6 +115,9 @@ void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
         }
         require(n >= 0 && result != nullptr, "n is ", n,
                 " but must be at least 0, and the result not a null pointer");
+        require(call.method != Method::dualdis,
+                "range_search has no meaning under dualdis, whose scores are "
+                "products of several kinds; set normalization.method = dualis");
         check_searchable(call);
         check_finite(view(n, x), "queries");
         const QBNormSearchStats stats =
@@ -166,15 +182,16 @@ faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
         return base_index->get_distance_computer();
     }
     return as_faiss([&]() -> faiss::DistanceComputer* {
-        check_searchable(call_of(nullptr));
-        require(normalization.method == Method::is,
+        const Call call = call_of(nullptr);
+        check_searchable(call);
+        require(!is_gated(call.method),
                 "get_distance_computer has no meaning under ",
-                name_of(normalization.method),
+                name_of(call.method),
                 ", whose gate needs a search; set normalization.method = is, "
                 "or none for the base's own");
         return new OffsetDistance(distance_computer_of(*base_index),
                                   table()->metric,
-                                  column_of(*table(), Bank::querybank).offsets);
+                                  column_for(call).column.offsets);
     });
 }
 
@@ -211,6 +228,8 @@ void IndexQBNorm::search_subset(idx_t n, const float* x, idx_t k_base,
         const Call call = call_of(nullptr);
         check_searchable(call);
         check_finite(view(n, x), "queries");
+        require(call.method != Method::dualdis,
+                "search_subset does not do dualdis; use search");
         const SearchPlan plan = plan_of(call);
         std::vector<float> scores(n * k_base);
         std::vector<idx_t> candidates(n * k_base);

@@ -8,6 +8,7 @@
 #include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/array_file.h"
 #include "faiss_qbnorm/io/table_file.h"
+#include "faiss_qbnorm/rerank_dualdis.h"
 #include "faiss_qbnorm/search.h"
 
 namespace faiss_qbnorm::cli {
@@ -40,8 +41,10 @@ struct Rerank {
         const ArrayFile label_rows = ArrayFile::open(labels);
         const ArrayFile distance_rows = ArrayFile::open(distances);
         check_candidates(label_rows, distance_rows);
-        const auto bound = common.timed(
-            "bind", [&] { return engine->bind_table(norm_table); });
+        const auto bound = common.timed("bind", [&] {
+            return engine->bind_table(
+                norm_table, ranking_column(norm_table, method_of(norm_table)));
+        });
         AnswerFiles files(answer.prefix, {table, labels, distances},
                           label_rows.rows, answer.k);
         common.timed("rerank", [&] {
@@ -53,6 +56,10 @@ struct Rerank {
         common.report["candidates"] = label_rows.d;
         common.report["k"] = answer.k;
         common.finish();
+    }
+
+    static Method method_of(const NormTable& norm_table) {
+        return normalization_of(norm_table).method;
     }
 
     void check_table_is_whole(const NormTable& norm_table) const {
@@ -149,13 +156,15 @@ struct Rerank {
                               batch.best_labels.data()};
         const idx_t candidates =
             static_cast<idx_t>(batch.labels.size()) / batch.n;
+        const Candidates lists{batch.n, candidates, batch.scores.data(),
+                               batch.labels.data(), batch.first};
+        const Method method = method_of(norm_table);
         naming(labels + ", " + distances, [&] {
-            engine.rerank(
-                bound,
-                column_of(norm_table, Bank::querybank).normalization.method,
-                {batch.n, candidates, batch.scores.data(), batch.labels.data(),
-                 batch.first},
-                answer.k, answers);
+            if (method == Method::dualdis) {
+                rerank_dualdis(norm_table, lists, answer.k, answers);
+            } else {
+                engine.rerank(bound, method, lists, answer.k, answers);
+            }
         });
         scores_to_distances(norm_table.metric, batch.n * answer.k,
                             answers.labels, answers.scores);
