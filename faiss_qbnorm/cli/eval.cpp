@@ -66,7 +66,7 @@ struct Eval {
         command.add_option("--methods", methods, "Any of none,is,dis")
             ->delimiter(',')
             ->check(CLI::IsMember({"none", "is", "dis"}));
-        hyperparameters.add_to(command);
+        hyperparameters.add_to(command, true);
     }
 
     void run() {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 
 #include "faiss_qbnorm/core/norm_table.h"
@@ -48,6 +49,8 @@ class MethodScores {
 
     /// Whether the query's gate is open, of dualdis either of its gates.
     bool open(idx_t query) const { return gates_[query] != 0; }
+    /// How many of dualdis' gates are open.
+    int open_gates(idx_t query) const { return std::popcount(gates_[query]); }
 
   private:
     enum Gates : std::uint8_t { closed = 0, first = 1, second = 2, both = 3 };
