@@ -96,15 +96,16 @@ struct BankCommand {
             require_writable(output, {gallery, querybank, queries});
         }
         const VectorFile items(gallery, vectors.normalize);
-        const auto [bank, live] = common.timed("read", [&] {
+        const auto read = common.timed("read", [&] {
             return std::pair(ScoredRows::optional(querybank, vectors, items),
                              ScoredRows::optional(queries, vectors, items));
         });
+        const ScoredRows& bank = *read.first;
         const BankReport report = common.timed("report", [&] {
-            return report_bank(bank->vectors.view(), bank->similarities,
-                               ScoredRows::of(live));
+            return report_bank(bank.vectors.view(), bank.similarities,
+                               ScoredRows::of(read.second));
         });
-        if (!output.empty()) write(*bank);
+        if (!output.empty()) write(bank);
         print(report);
         describe(report, common.report);
         common.finish();

@@ -157,7 +157,7 @@ struct Tune {
         }
         std::printf(
             "chosen: %s; %.0f %% of random halves of the queries "
-            "choose alike\n",
+            "support it\n",
             to_string(chosen).c_str(), 100 * choice.confidence);
         if (!choice.warning.empty()) {
             std::printf("take care: %s\n", choice.warning.c_str());

@@ -187,19 +187,27 @@ class Halves {
     }
 
     double confidence(const BetaChoice& choice, bool method_given) const {
-        int same = 0;
+        int alike = 0;
         for (int i = 0; i < halves; i++) {
             const double ratio = double{betas_[i]} / choice.beta;
-            const bool same_method =
-                method_given || entropies_[i].best() == choice.method;
             const bool near = choice.method == Method::none ||
                               std::max(ratio, 1 / ratio) <= same_beta;
-            same += same_method && near ? 1 : 0;
+            const bool supported =
+                method_given || supports(entropies_[i], choice.method);
+            alike += near && supported ? 1 : 0;
         }
-        return static_cast<double>(same) / halves;
+        return static_cast<double>(alike) / halves;
     }
 
   private:
+    /// Whether the method does better than those that change less; none:
+    /// whether no other does.
+    static bool supports(const Entropies& e, Method method) {
+        if (method == Method::none) return e.best() == Method::none;
+        return method == Method::is ? e.is > std::max(e.dis, e.raw)
+                                    : e.dis > e.raw;
+    }
+
     bool wins(double Entropies::*one, double Entropies::*other) const {
         const auto count = std::count_if(
             entropies_.begin(), entropies_.end(),

@@ -29,9 +29,10 @@ struct BetaChoice {
     double entropy_raw = 0;
     double entropy_is = 0;
     double entropy_dis = 0;
-    /// The share of random halves of the queries that choose the same: the
-    /// method (where it was not given) and, unless that is none, a beta within
-    /// a factor of 1.5.
+    /// The share of random halves of the queries that support the choice: the
+    /// method, where it was not given, does better than those that change less
+    /// (none: no other does), and beta, unless that is none, is within a factor
+    /// of 1.5.
     double confidence = 0;
     std::string warning;    ///< what to be careful about, in words; or empty
     idx_t queries = 0;      ///< how many were ranked
@@ -40,9 +41,11 @@ struct BetaChoice {
 
 /// Chooses beta, and where `method` (is or dis) is not given also whether to
 /// normalise at all: the beta at which IS spreads the queries' answers most,
-/// then the method of none, dis and is that spreads them most at that beta. The
-/// QB-Norm authors (Bogolin et al. 2022) leave beta to a grid over labelled
-/// data; this needs queries only, a thousand if you have them.
+/// then the method of none, dis and is that spreads them most at that beta: of
+/// two the one that changes less (none, then dis), unless the other does better
+/// in four of five random halves of the queries. The QB-Norm authors (Bogolin
+/// et al. 2022) leave beta to a grid over labelled data; this needs queries
+/// only, a thousand if you have them.
 ///
 /// `queries`: live queries, nullptr for none. Then rows of the bank are held
 /// out instead, min(300, M / 4) in each of four splits: enough for a beta, but

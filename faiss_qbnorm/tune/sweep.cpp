@@ -214,6 +214,7 @@ class Sweeper {
             }
         }
         std::vector<TabledMethod> duals;
+        duals.reserve(tables.size());
         for (const NormTable& table : tables) {
             duals.push_back({Method::dualdis, &table});
         }

@@ -9,6 +9,7 @@
 #include "faiss_qbnorm/io/vector_file.h"
 #include "faiss_qbnorm/similarities/vector_similarities.h"
 #include "faiss_qbnorm/tune/sweep.h"
+#include "tests/methods_oracle.h"
 #include "tests/temporary_folder.h"
 #include "tests/tune/reference.h"
 
@@ -59,56 +60,53 @@ struct Scene {
         });
     }
 
-    Row offsets(const Normalization& n) const {
+    /// The rank of the best right item of each query, from 0.
+    std::vector<double> ranks(const Normalization& n) const {
         const Rows bank = tune_oracle::rows_of(querybank);
         const Rows second = tune_oracle::rows_of(gallerybank);
-        Row result(items, 0);
-        if (n.method == Method::is || n.method == Method::dis ||
-            n.method == Method::dualis) {
-            result = oracle::is_offsets(bank, n.beta);
+        Row offsets(items, 0);
+        switch (n.method) {
+            case Method::none:
+                break;
+            case Method::csls:
+                offsets = oracle::csls_offsets(bank, n.neighbours);
+                break;
+            case Method::nnn:
+                offsets = oracle::nnn_offsets(bank, n.neighbours, n.alpha);
+                break;
+            case Method::dbsn:
+                offsets = oracle::dbsn_offsets(
+                    oracle::sinkhorn(bank, n.beta, n.iterations), items,
+                    n.beta);
+                break;
+            case Method::dualis:
+                offsets = oracle::dualis_offsets(
+                    oracle::is_offsets(bank, n.beta), n.beta,
+                    oracle::is_offsets(second, n.beta2), n.beta2);
+                break;
+            default:
+                offsets = oracle::is_offsets(bank, n.beta);
         }
-        if (n.method == Method::dualis) {
-            const Row other = oracle::is_offsets(second, n.beta2);
-            for (idx_t j = 0; j < items; j++) {
-                result[j] = (n.beta * result[j] + n.beta2 * other[j]) /
-                            (n.beta + n.beta2);
-            }
-        }
-        if (n.method == Method::csls || n.method == Method::nnn) {
-            for (idx_t j = 0; j < items; j++) {
-                Row column;
-                for (const Row& row : bank) column.push_back(row[j]);
-                std::sort(column.rbegin(), column.rend());
-                for (idx_t i = 0; i < n.neighbours; i++) {
-                    result[j] += column[i] / static_cast<double>(n.neighbours);
-                }
-                result[j] *= n.method == Method::nnn ? n.alpha : 0.5;
-            }
-        }
-        return result;
-    }
-
-    /// Percent of the queries with a right item among their first k.
-    double recall(const Normalization& n, size_t k) const {
-        const Row shift = offsets(n);
-        const auto active = oracle::activation_set(
-            tune_oracle::rows_of(querybank), n.activation_k);
-        double found = 0;
+        const Row offsets2 = oracle::is_offsets(second, n.beta2);
+        const auto active = oracle::activation_set(bank, n.activation_k);
+        const auto active2 = oracle::activation_set(second, n.activation_k);
+        std::vector<double> result;
         const Rows raw = tune_oracle::rows_of(queries);
         for (idx_t q = 0; q < nq; q++) {
-            Row scores = raw[q];
-            const bool open = n.method != Method::dis ||
-                              active.contains(oracle::ranking(raw[q])[0]);
-            for (idx_t j = 0; open && j < items; j++) scores[j] -= shift[j];
-            const auto order = oracle::ranking(scores);
-            bool right = false;
-            for (size_t i = 0; i < k; i++) {
-                right = right || order[i] == truth[2 * q] ||
-                        order[i] == truth[2 * q + 1];
+            const idx_t first = oracle::ranking(raw[q])[0];
+            const bool open = n.method != Method::dis || active.contains(first);
+            oracle::WideRow scores(raw[q].begin(), raw[q].end());
+            for (idx_t j = 0; open && j < items; j++) scores[j] -= offsets[j];
+            if (n.method == Method::dualdis) {
+                scores = oracle::dualdis_scores(
+                    raw[q], offsets, n.beta, active.contains(first), offsets2,
+                    n.beta2, active2.contains(first));
             }
-            found += right;
+            std::vector<idx_t> right{truth[2 * q]};
+            if (truth[2 * q + 1] >= 0) right.push_back(truth[2 * q + 1]);
+            result.push_back(oracle::rank_of(scores, right));
         }
-        return 100 * found / nq;
+        return result;
     }
 
     void expect_curve(const SweepResult& result) const {
@@ -117,9 +115,16 @@ struct Scene {
             SCOPED_TRACE(name_of(n.method) + " " + std::to_string(n.beta) +
                          " " + std::to_string(n.neighbours) + " " +
                          std::to_string(n.activation_k));
-            EXPECT_NEAR(point.retrieval.recall_1, recall(n, 1), 1e-9);
-            EXPECT_NEAR(point.retrieval.recall_5, recall(n, 5), 1e-9);
-            EXPECT_NEAR(point.retrieval.recall_10, recall(n, 10), 1e-9);
+            const std::vector<double> right = ranks(n);
+            const auto recall = [&](double k) {
+                const auto found =
+                    std::count_if(right.begin(), right.end(),
+                                  [&](double rank) { return rank < k; });
+                return 100 * static_cast<double>(found) / nq;
+            };
+            EXPECT_NEAR(point.retrieval.recall_1, recall(1), 1e-9);
+            EXPECT_NEAR(point.retrieval.recall_5, recall(5), 1e-9);
+            EXPECT_NEAR(point.retrieval.recall_10, recall(10), 1e-9);
             EXPECT_LE(point.retrieval.recall_1, result.best.retrieval.recall_1);
         }
     }
@@ -179,6 +184,22 @@ TEST(Sweep, OfDualisKeepsBeta2) {
     for (const SweepPoint& point : result.curve) {
         EXPECT_EQ(point.normalization.beta2, 7);
     }
+}
+
+TEST(Sweep, OfDualdisIsOverBetaThenOverActivationK) {
+    const Scene scene;
+    Normalization start(Method::dualdis);
+    start.beta2 = 5;
+    const SweepResult result = scene.sweep(start);
+    ASSERT_EQ(result.curve.size(), 16U + 6U);
+    scene.expect_curve(result);
+}
+
+TEST(Sweep, OfDbsnFitsEveryBeta) {
+    const Scene scene;
+    const SweepResult result = scene.sweep(Method::dbsn);
+    ASSERT_EQ(result.curve.size(), 16U);
+    scene.expect_curve(result);
 }
 
 TEST(Sweep, OfAllMethodsTakesTheBest) {
@@ -252,7 +273,7 @@ TEST(Sweep, OnRealDataReachesTheReferenceFigures) {
 
 TEST(Sweep, RefusesWhatItCannotDo) {
     Scene scene;
-    EXPECT_THROW_SAYING(scene.sweep(Method::gc), Error, "gc is not swept");
+    EXPECT_THROW_SAYING(scene.sweep(Method::gc), Error, "gc has no parameters");
     Normalization wrong(Method::is);
     wrong.beta = -1;
     EXPECT_THROW_SAYING(scene.sweep(wrong), Error, "beta is -1");
