@@ -2,8 +2,12 @@
 
 #include <functional>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "faiss_qbnorm/engine.h"
+#include "faiss_qbnorm/eval/groundtruth.h"
+#include "faiss_qbnorm/eval/hubness.h"
 #include "faiss_qbnorm/eval/metrics.h"
 #include "faiss_qbnorm/gallery.h"
 
@@ -12,17 +16,20 @@ namespace faiss_qbnorm {
 struct MethodReport {
     Method method = Method::none;
     RetrievalMetrics retrieval;
-    double skewness = 0;         ///< of the 10-occurrence
-    idx_t max_k_occurrence = 0;  ///< the largest 10-occurrence
-    double gate_open = 0;        ///< share of the queries ranked by s - offset
+    Hubness hubness;       ///< of the 10-occurrence
+    double gate_open = 0;  ///< share of the queries that are normalised
 };
 
-/// Ranks the whole gallery for every query, in one pass for all the methods.
-/// `groundtruth[i]` is the right item of query i. The table is of this gallery.
+/// The k of the k-occurrence that reports hold.
+inline constexpr idx_t occurrence_k = 10;
+
+/// Ranks the whole gallery for every query under methods that take an offset
+/// (or none), in one pass for those that share it. The table is of this
+/// gallery and serves every method. Throws where it does not, where dimensions
+/// or labels disagree, and on NaN or Inf.
 std::vector<MethodReport> evaluate(
     const Engine& engine, const Gallery& gallery, const NormTable& table,
     std::span<const Method> methods, const MatrixView& queries,
-    std::span<const idx_t> groundtruth,
-    const std::function<void(idx_t)>& progress = {});
+    const GroundTruth& truth, const std::function<void(idx_t)>& progress = {});
 
 }  // namespace faiss_qbnorm
