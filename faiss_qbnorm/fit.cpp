@@ -2,32 +2,47 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/fit/column_fitter.h"
 
 namespace faiss_qbnorm {
 
 namespace {
 
-void check_inputs(const Gallery& gallery, const MatrixView& querybank,
+void check_bank(const Gallery& gallery, const MatrixView& bank,
+                const std::string& name) {
+    require(bank.rows > 0, "the ", name, " is empty");
+    require(bank.d == gallery.d(), "the ", name, " has dimension ", bank.d,
+            " but ", gallery.name(), " has ", gallery.d());
+    check_finite(bank, name);
+}
+
+void check_inputs(const Gallery& gallery, const Banks& banks,
                   const FitOptions& options, idx_t end) {
-    check(options.normalization);
+    const Normalization& normalization = options.normalization;
+    check(normalization);
     require(options.list_length == 0 ||
-                options.list_length >= options.normalization.activation_k,
+                options.list_length >= normalization.activation_k,
             "list_length is ", options.list_length,
             " but must be at least activation_k");
-    require(querybank.rows > 0, "the querybank is empty");
-    require(querybank.d == gallery.d(), "the querybank has dimension ",
-            querybank.d, " but ", gallery.name(), " has ", gallery.d());
+    require(
+        normalization.method != Method::gc,
+        "gc ranks by the bank itself and has no table; use qbnorm search or "
+        "eval with the bank");
+    require(!is_dual(normalization.method) || banks.gallerybank.rows > 0,
+            "method ", name_of(normalization.method), " needs a gallerybank");
+    check_bank(gallery, banks.querybank, "querybank");
+    if (banks.gallerybank.rows > 0) {
+        check_bank(gallery, banks.gallerybank, "gallerybank");
+    }
     require(options.begin >= 0 && options.begin <= end && end <= gallery.size(),
             "rows ", options.begin, ":", end, " are not a range of the ",
             gallery.size(), " rows of ", gallery.name());
-    check_finite(querybank, "querybank");
 }
 
-void check_offsets(const Gallery& gallery, std::span<const float> offsets,
+void check_offsets(const Gallery& gallery, const SharedArray<float>& offsets,
                    idx_t begin) {
     for (size_t i = 0; i < offsets.size(); i++) {
         require(std::isfinite(offsets[i]), gallery.name(),
@@ -36,17 +51,17 @@ void check_offsets(const Gallery& gallery, std::span<const float> offsets,
     }
 }
 
-/// What an offset is before a probe finds it; no score is as large.
-constexpr float in_hole = std::numeric_limits<float>::max();
-
 // In a hole any offset will do that is within the others' range.
-void fill_holes(std::span<float> offsets) {
-    float largest = -in_hole;
-    for (const float offset : offsets) {
-        if (offset != in_hole) largest = std::max(largest, offset);
+void fill_holes(SharedArray<float>& offsets) {
+    constexpr float none = ColumnFitter::no_offset;
+    HugeVector<float> filled(offsets.begin(), offsets.end());
+    float largest = -none;
+    for (const float offset : filled) {
+        if (offset != none) largest = std::max(largest, offset);
     }
-    std::replace(offsets.begin(), offsets.end(), in_hole,
-                 largest == -in_hole ? 0 : largest);
+    std::replace(filled.begin(), filled.end(), none,
+                 largest == -none ? 0 : largest);
+    offsets = std::move(filled);
 }
 
 idx_t list_length(const FitOptions& options, idx_t gallery_size) {
@@ -55,44 +70,82 @@ idx_t list_length(const FitOptions& options, idx_t gallery_size) {
                     std::max<idx_t>(gallery_size, 1));
 }
 
+SharedArray<float> weights_for(const Gallery&, const Banks&,
+                               const FitOptions& options) {
+    return options.log_weights;
+}
+
+using Fitters = std::vector<std::unique_ptr<ColumnFitter>>;
+
+Fitters fitters_for(const Engine& engine, const Gallery& gallery,
+                    const Banks& banks, const FitOptions& options, idx_t end) {
+    const Method method = options.normalization.method;
+    const Bank first = first_bank(method, banks);
+    ColumnTask task{
+        engine,
+        options.metric,
+        first == Bank::querybank ? banks.querybank : banks.gallerybank,
+        first,
+        options.normalization,
+        options.begin,
+        end,
+        list_length(options, gallery.size())};
+    Fitters fitters;
+    switch (column_kind(method)) {
+        case Method::csls:
+        case Method::nnn:
+            fitters.push_back(fit_neighbours(task));
+            break;
+        case Method::cent:
+            fitters.push_back(fit_mean(task));
+            break;
+        case Method::dbsn:
+            fitters.push_back(
+                fit_weighted(task, weights_for(gallery, banks, options)));
+            break;
+        default:
+            fitters.push_back(fit_is(task));
+    }
+    if (is_dual(method)) {
+        task.bank = banks.gallerybank;
+        task.which = Bank::gallerybank;
+        fitters.push_back(fit_is(task));
+    }
+    return fitters;
+}
+
 }  // namespace
 
-NormTable fit(const Engine& engine, const Gallery& gallery,
-              const MatrixView& querybank, const FitOptions& options) {
+Bank first_bank(Method method, const Banks& banks) {
+    return method == Method::cent && banks.gallerybank.rows > 0
+               ? Bank::gallerybank
+               : Bank::querybank;
+}
+
+NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
+              const FitOptions& options) {
     const idx_t begin = options.begin;
     const idx_t end = options.end < 0 ? gallery.size() : options.end;
-    check_inputs(gallery, querybank, options, end);
+    check_inputs(gallery, banks, options, end);
 
     NormTable table{gallery.d(), options.metric, gallery.size(), begin, end, 0,
                     {},          gallery.holes()};
-    const auto bank = engine.bind_bank(options.metric, querybank);
-    TopLists winners(querybank.rows, list_length(options, gallery.size()));
-    HugeVector<float> offsets(end - begin, in_hole);
-    const auto probe = engine.begin_probe(*bank, options.normalization,
-                                          {begin, offsets, winners});
+    const Fitters fitters = fitters_for(engine, gallery, banks, options, end);
     idx_t done = 0;
     gallery.for_each_block(begin, end, [&](const GalleryBlock& block) {
         table.fingerprint += fingerprint(block);
-        probe->add(block);
+        for (const auto& fitter : fitters) fitter->add(block);
         done += block.vectors.rows;
         if (options.progress) options.progress(done);
     });
-    probe->finish();
-
     require(done == table.items(), gallery.name(), " showed ", done,
             " rows instead of ", table.items());
-    check_offsets(gallery, offsets, begin);
-    if (table.holes > 0) fill_holes(offsets);
-
-    BankColumn column;
-    column.normalization = options.normalization;
-    column.bank_size = querybank.rows;
-    column.bank_fingerprint = fingerprint({querybank});
-    column.offsets = std::move(offsets);
-    column.lists = to_bank_lists(winners);
-    column.activation = activation_from_lists(
-        column.lists, options.normalization.activation_k, begin, end);
-    table.columns.push_back(std::move(column));
+    for (const auto& fitter : fitters) {
+        BankColumn column = fitter->finish();
+        check_offsets(gallery, column.offsets, begin);
+        if (table.holes > 0) fill_holes(column.offsets);
+        table.columns.push_back(std::move(column));
+    }
     return table;
 }
 

@@ -7,6 +7,16 @@
 
 namespace faiss_qbnorm {
 
+/// What a gallery is normalised with: past queries (M x d) and, for the
+/// methods that take one, other items of the gallery's kind.
+struct Banks {
+    MatrixView querybank;
+    MatrixView gallerybank;
+
+    Banks(const MatrixView& querybank, const MatrixView& gallerybank = {})
+        : querybank(querybank), gallerybank(gallerybank) {}
+};
+
 struct FitOptions {
     Normalization normalization;
     Metric metric = Metric::inner_product;
@@ -16,8 +26,11 @@ struct FitOptions {
     /// Items in a bank list, at least activation_k; 0 means default_list_length
     /// or, where that is less, the gallery's size. Parts merge if it is equal.
     idx_t list_length = 0;
+    /// dbsn: a column's log_weights, to fit more items as it was fitted; empty:
+    /// they are learned from the whole gallery.
+    SharedArray<float> log_weights = {};
     /// Called with the rows done so far, from one thread.
-    std::function<void(idx_t)> progress;
+    std::function<void(idx_t)> progress = {};
 };
 
 /// A few more than the activation set needs.
@@ -25,11 +38,15 @@ inline idx_t default_list_length(const Normalization& normalization) {
     return normalization.activation_k + 8;
 }
 
-/// Probes the gallery with the querybank (M x d) and returns the table of its
-/// rows [begin, end): IS offsets, activation set, bank lists. Memory: one
-/// block, the bank and the table. Throws on an empty bank, a wrong dimension,
-/// NaN or Inf anywhere, parameters out of range, scores that overflow.
-NormTable fit(const Engine& engine, const Gallery& gallery,
-              const MatrixView& querybank, const FitOptions& options);
+/// The bank that `method`'s first column is made with.
+Bank first_bank(Method method, const Banks& banks);
+
+/// Scores the gallery with the banks and returns the table of its rows [begin,
+/// end): the columns that normalization.method needs. Memory: one block, the
+/// banks and the table. Throws on an empty bank, a wrong dimension, NaN or Inf
+/// anywhere, parameters out of range, scores that overflow, and for gc, which
+/// has no table.
+NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
+              const FitOptions& options);
 
 }  // namespace faiss_qbnorm

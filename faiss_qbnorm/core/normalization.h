@@ -107,10 +107,12 @@ inline bool is_dual(Method method) {
     return method == Method::dualis || method == Method::dualdis;
 }
 
-/// What a bank column fitted for `method` holds: Method::is for all of IS, DIS,
+/// What a bank column fitted for `method` holds: Method::is for none, IS, DIS,
 /// DualIS and DualDIS, which share columns.
 inline Method column_kind(Method method) {
-    return method == Method::dis || is_dual(method) ? Method::is : method;
+    return method == Method::none || method == Method::dis || is_dual(method)
+               ? Method::is
+               : method;
 }
 
 /// Whether the gate of a query opens, so that it ranks by s - offset.
