@@ -79,8 +79,9 @@ struct Gate {
     const ActivationSet& activation;
 
     bool opens(idx_t raw_top1) const {
-        return gate_opens(method,
-                          raw_top1 >= 0 && activation.contains(raw_top1));
+        const bool active =
+            is_gated(method) && raw_top1 >= 0 && activation.contains(raw_top1);
+        return gate_opens(method, active);
     }
 };
 

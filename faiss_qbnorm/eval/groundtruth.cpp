@@ -31,6 +31,17 @@ void check(const GroundTruth& truth, idx_t queries, idx_t items) {
     }
 }
 
+bool has_answer(std::span<const idx_t> row) {
+    return std::any_of(row.begin(), row.end(),
+                       [](idx_t item) { return item >= 0; });
+}
+
+GroundTruth slice(const GroundTruth& truth, idx_t begin, idx_t end) {
+    return {truth.width,
+            {truth.labels.begin() + begin * truth.width,
+             truth.labels.begin() + end * truth.width}};
+}
+
 GroundTruth rows_of(const GroundTruth& truth, std::span<const idx_t> queries) {
     GroundTruth result{truth.width, {}};
     for (const idx_t query : queries) {

@@ -31,6 +31,12 @@ GroundTruth contiguous_groundtruth(idx_t queries, idx_t items);
 /// Throws unless there is a row for each query, of labels from -1 to items - 1.
 void check(const GroundTruth& truth, idx_t queries, idx_t items);
 
+/// Whether a row names any item.
+bool has_answer(std::span<const idx_t> row);
+
+/// The rows of queries [begin, end).
+GroundTruth slice(const GroundTruth& truth, idx_t begin, idx_t end);
+
 /// The rows of these queries, in this order.
 GroundTruth rows_of(const GroundTruth& truth, std::span<const idx_t> queries);
 

@@ -20,8 +20,16 @@ Hubness hubness(std::span<const idx_t> labels, idx_t k, idx_t gallery_size) {
     return result;
 }
 
+std::vector<idx_t> first_items(const BankLists& lists) {
+    std::vector<idx_t> result;
+    for (size_t slot = 0; slot < lists.labels.size(); slot += lists.length) {
+        result.push_back(lists.labels[slot]);
+    }
+    return result;
+}
+
 std::vector<Hub> top_hubs(std::span<const idx_t> occurrences, idx_t count,
-                          const BankLists* lists) {
+                          std::span<const idx_t> bank_first) {
     std::vector<idx_t> order(occurrences.size());
     std::iota(order.begin(), order.end(), 0);
     const auto taken = std::min(count, static_cast<idx_t>(order.size()));
@@ -34,12 +42,11 @@ std::vector<Hub> top_hubs(std::span<const idx_t> occurrences, idx_t count,
     for (idx_t i = 0; i < taken && occurrences[order[i]] > 0; i++) {
         hubs.push_back({order[i], occurrences[order[i]], {}});
     }
-    if (!lists || lists->length == 0) return hubs;
-    const auto rows = static_cast<idx_t>(lists->labels.size()) / lists->length;
-    for (idx_t row = 0; row < rows; row++) {
-        const idx_t first = lists->labels[row * lists->length];
+    for (size_t query = 0; query < bank_first.size(); query++) {
         for (Hub& hub : hubs) {
-            if (hub.label == first) hub.bank_queries.push_back(row);
+            if (hub.label == bank_first[query]) {
+                hub.bank_queries.push_back(static_cast<idx_t>(query));
+            }
         }
     }
     return hubs;

@@ -31,10 +31,12 @@ struct Hub {
     std::vector<idx_t> bank_queries;
 };
 
+/// The raw first item of every bank query.
+std::vector<idx_t> first_items(const BankLists& lists);
+
 /// The `count` items that come up most often (the lower label first where they
-/// are level), those that never do left out. `lists` are of the bank, for
-/// bank_queries; nullptr leaves them empty.
+/// are level), those that never do left out. `bank_first` as of first_items.
 std::vector<Hub> top_hubs(std::span<const idx_t> occurrences, idx_t count,
-                          const BankLists* lists);
+                          std::span<const idx_t> bank_first);
 
 }  // namespace faiss_qbnorm

@@ -15,14 +15,15 @@ namespace {
 constexpr double apart_pixels = 46;
 
 // Digits in groups of three: 12,000.
-std::string grouped(std::string digits) {
+std::string grouped(const std::string& digits) {
     const size_t point = std::min(digits.find('.'), digits.size());
     const size_t first = digits.starts_with('-') ? 1 : 0;
-    for (size_t at = point; at > first + 3;) {
-        at -= 3;
-        digits.insert(at, ",");
+    std::string result;
+    for (size_t i = 0; i < digits.size(); i++) {
+        if (i > first && i < point && (point - i) % 3 == 0) result += ',';
+        result += digits[i];
     }
-    return digits;
+    return result;
 }
 
 // A power of ten from a million on, or below a hundred-thousandth.
@@ -67,7 +68,8 @@ std::string tick_label(double value) {
     if (exponent >= 6 || exponent <= -5) {
         const std::string power = power_of_ten(exponent);
         const auto factor = std::lround(mantissa);
-        return factor == 1 ? power : std::to_string(factor) + "·" + power;
+        if (factor == 1) return power;
+        return std::to_string(factor).append("·").append(power);
     }
     char digits[40];
     std::snprintf(digits, sizeof digits, "%.10g",
@@ -111,7 +113,7 @@ void AxisLayout::lay_linear(double low, double high) {
         low -= room;
         high += room;
     }
-    constexpr double most_steps = 7;
+    constexpr double most_steps = 8;
     const double step = round_up((high - low) / most_steps);
     begin_ = axis_.from ? low : std::floor(low / step + 1e-9) * step;
     end_ = axis_.to ? high : std::ceil(high / step - 1e-9) * step;

@@ -46,6 +46,13 @@ std::string px(double value) {
     return text;
 }
 
+std::string pen(char command, Pixel at) {
+    return std::string(1, command)
+        .append(px(at.x))
+        .append(" ")
+        .append(px(at.y));
+}
+
 }  // namespace
 
 double text_width(const std::string& text, double font) {
@@ -56,11 +63,11 @@ double text_width(const std::string& text, double font) {
 }
 
 std::string move_to(Pixel at) {
-    return "M" + px(at.x) + " " + px(at.y);
+    return pen('M', at);
 }
 
 std::string line_to(Pixel at) {
-    return "L" + px(at.x) + " " + px(at.y);
+    return pen('L', at);
 }
 
 SvgWriter::SvgWriter(int width, int height) {
