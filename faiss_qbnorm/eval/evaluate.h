@@ -2,17 +2,19 @@
 
 #include <functional>
 #include <span>
-#include <string>
 #include <vector>
 
 #include "faiss_qbnorm/engine.h"
 #include "faiss_qbnorm/eval/groundtruth.h"
 #include "faiss_qbnorm/eval/hubness.h"
+#include "faiss_qbnorm/eval/method_tables.h"
 #include "faiss_qbnorm/eval/metrics.h"
-#include "faiss_qbnorm/gallery.h"
+#include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/similarities/similarities.h"
 
 namespace faiss_qbnorm {
 
+/// What ranking all queries by one method comes to.
 struct MethodReport {
     Method method = Method::none;
     RetrievalMetrics retrieval;
@@ -31,5 +33,19 @@ std::vector<MethodReport> evaluate(
     const Engine& engine, const Gallery& gallery, const NormTable& table,
     std::span<const Method> methods, const MatrixView& queries,
     const GroundTruth& truth, const std::function<void(idx_t)>& progress = {});
+
+/// The same under any methods, in their order, with tables that fit_methods
+/// made with these banks.
+std::vector<MethodReport> evaluate(
+    const Engine& engine, const Gallery& gallery, const Banks& banks,
+    const MethodTables& tables, const MatrixView& queries,
+    const GroundTruth& truth, const std::function<void(idx_t)>& progress = {});
+
+/// The same from similarities: of the queries and, for gc, of the querybank
+/// with every item.
+std::vector<MethodReport> evaluate(const Similarities& queries,
+                                   const Similarities& querybank,
+                                   const MethodTables& tables,
+                                   const GroundTruth& truth);
 
 }  // namespace faiss_qbnorm
