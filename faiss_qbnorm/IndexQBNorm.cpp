@@ -1,4 +1,5 @@
 #include "faiss_qbnorm/IndexQBNorm.h"
+#include "faiss_qbnorm/IndexQBNorm_banks.h"
 
 #include <faiss/IndexIVF.h>
 
@@ -68,6 +69,20 @@ MatrixView IndexQBNorm::querybank() const {
     return view(static_cast<idx_t>(bank_.size()) / d, bank_.data());
 }
 
+MatrixView IndexQBNorm::gallerybank() const {
+    return view(static_cast<idx_t>(gallerybank_.size()) / d,
+                gallerybank_.data());
+}
+
+void IndexQBNorm::keep(const Banks& banks) {
+    const auto copy = [](const MatrixView& rows) {
+        return std::vector<float>(rows.data, rows.data + rows.rows * rows.d);
+    };
+    auto querybank = copy(banks.querybank);
+    gallerybank_ = copy(banks.gallerybank);
+    bank_ = std::move(querybank);
+}
+
 FitOptions IndexQBNorm::options_for(const Normalization& parameters) const {
     FitOptions options;
     options.normalization = parameters;
@@ -83,10 +98,14 @@ void IndexQBNorm::sync_with_base() {
 
 IndexQBNorm::Fitted IndexQBNorm::bind(NormTable table) const {
     Fitted fitted;
-    for (const BankColumn& column : table.columns) {
+    std::vector<BankColumn> columns = table.columns;
+    if (is_dual(normalization_of(table).method)) {
+        columns.push_back(ranking_column(table, Method::dualis));
+    }
+    for (const BankColumn& column : columns) {
         const auto least =
             std::min_element(column.offsets.begin(), column.offsets.end());
-        fitted.columns.push_back({engine_->bind_table(table, column),
+        fitted.columns.push_back({column, engine_->bind_table(table, column),
                                   least == column.offsets.end() ? 0 : *least});
     }
     fitted.table = std::make_shared<const NormTable>(std::move(table));
@@ -110,75 +129,87 @@ void IndexQBNorm::install(Fitted fitted) {
 
 void IndexQBNorm::set_querybank(idx_t m, const float* bank,
                                 const float* gallery) {
+    set_banks(m, bank, 0, nullptr, gallery);
+}
+
+void IndexQBNorm::set_banks(idx_t m, const float* bank, idx_t mg,
+                            const float* gallerybank, const float* gallery) {
     as_faiss([&] {
         require(m > 0, "the querybank is empty");
+        require(mg >= 0, "the gallerybank has ", mg, " rows");
         check(normalization);
-        check_finite(view(m, bank), "querybank");
-        std::vector<float> kept(bank, bank + m * d);
+        const Banks given(view(m, bank), view(mg, gallerybank));
+        check_finite(given.querybank, "querybank");
+        check_finite(given.gallerybank, "gallerybank");
         // An untrained base is fitted by train().
         Fitted fitted;
-        if (base_index->is_trained) fitted = fit_all(view(m, bank), gallery);
-        bank_ = std::move(kept);
+        if (base_index->is_trained) fitted = fit_all(given, gallery);
+        keep(given);
         install(std::move(fitted));
     });
 }
 
-IndexQBNorm::Fitted IndexQBNorm::fit_all(const MatrixView& bank,
+IndexQBNorm::Fitted IndexQBNorm::fit_all(const Banks& banks,
                                          const float* gallery) const {
     const BaseGallery stored(innermost(*base_index));
     const FitOptions options = options_for(normalization);
-    const Transformed bank_there(*base_index, bank);
-    if (!gallery)
-        return bind(fit(*engine_, stored, bank_there.view(), options));
+    const TransformedBanks there(*base_index, banks);
+    if (!gallery) return bind(fit(*engine_, stored, there.banks(), options));
     const MatrixView originals = view(base_index->ntotal, gallery);
     check_finite(originals, "gallery");
     const Transformed originals_there(*base_index, originals);
     return bind(fit(*engine_, OriginalsGallery(stored, originals_there.view()),
-                    bank_there.view(), options));
+                    there.banks(), options));
 }
 
-void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank) {
+void IndexQBNorm::set_table(NormTable given, idx_t m, const float* bank,
+                            idx_t mg, const float* gallerybank) {
     as_faiss([&] {
         check(given);
         check_suits_base(given);
-        const BankColumn& column = column_of(given, Bank::querybank);
-        const Normalization fitted_with = column.normalization;
-        require(m >= 0, "the querybank has ", m, " rows");
-        if (m > 0) check_made_column(view(m, bank), column);
-        std::vector<float> kept(bank, bank + m * d);
+        const Normalization fitted_with = normalization_of(given);
+        require(m >= 0 && mg >= 0, "the banks have ", m, " and ", mg, " rows");
+        const Banks made_with(view(m, bank), view(mg, gallerybank));
+        check_made_columns(given, made_with);
         // A fit of few items lists no more than there are.
         Fitted fitted =
             bind(with_longer_lists(given, default_list_length(fitted_with)));
+        keep(made_with);
         normalization = fitted_with;
-        bank_ = std::move(kept);
         install(std::move(fitted));
     });
 }
 
 // Of a file, which says itself what belongs together; the counts and labels
 // that memory depends on are checked all the same.
-void IndexQBNorm::restore(std::optional<NormTable> stored,
-                          const MatrixView& bank) {
+void IndexQBNorm::restore(std::optional<NormTable> stored, const Banks& banks) {
     Fitted fitted;
     if (stored) {
         check(*stored);
         check_covers_base(*stored);
         fitted = bind(*std::move(stored));
     }
-    bank_.assign(bank.data, bank.data + bank.rows * bank.d);
+    keep(banks);
     install(std::move(fitted));
 }
 
-void IndexQBNorm::check_made_column(const MatrixView& bank,
-                                    const BankColumn& column) const {
-    check_finite(bank, "querybank");
-    const Transformed there(*base_index, bank);
-    require(bank.rows == column.bank_size &&
-                (fingerprint({bank}) == column.bank_fingerprint ||
-                 fingerprint({there.view()}) == column.bank_fingerprint),
-            "the querybank of ", bank.rows,
-            " rows is not the one that the table was fitted with (",
-            column.bank_size, " rows)");
+void IndexQBNorm::check_made_columns(const NormTable& given,
+                                     const Banks& banks) const {
+    for (const BankColumn& column : given.columns) {
+        const bool of_queries = column.bank == Bank::querybank;
+        const MatrixView& bank =
+            of_queries ? banks.querybank : banks.gallerybank;
+        const std::string name = name_of(column.bank);
+        if (bank.rows == 0) continue;
+        check_finite(bank, name);
+        const Transformed there(*base_index, bank);
+        require(bank.rows == column.bank_size &&
+                    (fingerprint({bank}) == column.bank_fingerprint ||
+                     fingerprint({there.view()}) == column.bank_fingerprint),
+                "the ", name, " of ", bank.rows,
+                " rows is not the one that the table was fitted with (",
+                column.bank_size, " rows)");
+    }
 }
 
 // It has an offset for every label of the base.

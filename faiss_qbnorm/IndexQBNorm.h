@@ -26,7 +26,7 @@ struct SearchParametersQBNorm : faiss::SearchParameters {
     /// inside an ID map, which translates the latter only, beside it.
     faiss::SearchParameters* base_index_params = nullptr;
     std::optional<Method> method;  ///< the index's own where not given
-    Bank bank = Bank::querybank;   ///< the table's column to normalise with
+    Bank bank = Bank::querybank;   ///< whose column is and dis normalise with
     /// Where given, the call writes here how its queries were answered. Each
     /// call needs its own, so do not hand one through stock shards.
     QBNormSearchStats* stats = nullptr;
@@ -51,7 +51,7 @@ struct SearchParametersQBNorm : faiss::SearchParameters {
 ///
 /// Labels must be 0 .. ntotal - 1, with holes where items were removed: wrap
 /// inside an ID map, not around it. DIS wraps outside IndexShards (a shard's
-/// own top-1 opens the wrong gates); only IS may be inside.
+/// own top-1 opens the wrong gates); only methods without a gate may be inside.
 ///
 /// With normalization.method = none every search is the base's own; calls that
 /// change a fitted index keep its table in step even then. User mistakes throw
@@ -65,8 +65,9 @@ struct IndexQBNorm : faiss::Index {
     float k_factor = 10;
     idx_t min_candidates = 100;
 
-    /// Another method may be set at any time; another beta or activation_k
-    /// makes search throw until set_querybank fits again.
+    /// Assign a Method for its published defaults. none, is and dis (and, once
+    /// fitted for either, dualis and dualdis) may be changed at any time; any
+    /// other change makes search throw until set_querybank fits again.
     Normalization normalization;
 
     /// The engine is make_engine()'s choice where none is given.
@@ -85,15 +86,22 @@ struct IndexQBNorm : faiss::Index {
     void set_querybank(idx_t m, const float* bank,
                        const float* gallery = nullptr);
 
+    /// The same with a gallerybank (mg x d, other items of the gallery's kind),
+    /// which dualis and dualdis need and dbsn and cent take.
+    void set_banks(idx_t m, const float* bank, idx_t mg,
+                   const float* gallerybank, const float* gallery = nullptr);
+
     /// Takes a table that was fitted before and its `normalization`, and the
-    /// bank it was fitted with (m x d), which calls that change the index need;
-    /// without it they refuse.
-    void set_table(NormTable table, idx_t m = 0, const float* bank = nullptr);
+    /// banks it was fitted with (m x d, mg x d), which calls that change the
+    /// index need; without them they refuse.
+    void set_table(NormTable table, idx_t m = 0, const float* bank = nullptr,
+                   idx_t mg = 0, const float* gallerybank = nullptr);
 
     /// nullptr before set_querybank and set_table.
     const NormTable* table() const { return fitted_.table.get(); }
     /// m x d as it was given; no rows where the index has none.
     MatrixView querybank() const;
+    MatrixView gallerybank() const;
     const Engine& engine() const { return *engine_; }
 
     void train(idx_t n, const float* x) override;
@@ -197,30 +205,36 @@ struct IndexQBNorm : faiss::Index {
 
     /// A column where the engine keeps it.
     struct BoundColumn {
+        BankColumn column;
         std::unique_ptr<BoundTable> table;
         float least_offset = 0;
     };
     struct Fitted {
         std::shared_ptr<const NormTable> table;
-        std::vector<BoundColumn> columns;  ///< one for each of the table's
+        std::vector<BoundColumn> columns;  ///< the table's, then dualis's
     };
     struct Call;
+    struct TransformedBanks;
 
     // Fitting (IndexQBNorm.cpp).
     FitOptions options_for(const Normalization& parameters) const;
-    Fitted fit_all(const MatrixView& bank, const float* gallery) const;
+    Fitted fit_all(const Banks& banks, const float* gallery) const;
     Fitted bind(NormTable table) const;
-    void restore(std::optional<NormTable> stored, const MatrixView& bank);
+    void restore(std::optional<NormTable> stored, const Banks& banks);
+    Banks banks() const {
+        return {querybank(), gallerybank()};
+    }
+    void keep(const Banks& banks);
     void install(Fitted fitted);
     void sync_with_base();
     void check_covers_base(const NormTable& given) const;
     void check_suits_base(const NormTable& given) const;
-    void check_made_column(const MatrixView& bank,
-                           const BankColumn& column) const;
+    void check_made_columns(const NormTable& given, const Banks& banks) const;
 
     // Searching (IndexQBNorm_search.cpp).
     Call call_of(const faiss::SearchParameters* params) const;
     void check_searchable(const Call& call) const;
+    const BoundColumn& column_for(const Call& call) const;
     SearchPlan plan_of(const Call& call) const;
     MatrixView view(idx_t n, const float* x) const;
 
@@ -229,9 +243,10 @@ struct IndexQBNorm : faiss::Index {
         return fitted_.table || !bank_.empty();
     }
     void fit_after_training();
+    bool has_bank_of(const BankColumn& column) const;
     void check_changeable() const;
     void add_to_base(idx_t n, const float* x);
-    Transformed as_fitted(const MatrixView& vectors) const;
+    bool is_fitted_on_originals() const;
     NormTable table_without(const Removal& removal) const;
     void search_again(const NormTable& left, BankColumn& column,
                       const Removal& removal) const;
@@ -241,7 +256,9 @@ struct IndexQBNorm : faiss::Index {
     void require_unfitted(const char* call, const char* instead) const;
 
     std::shared_ptr<const Engine> engine_;
-    std::vector<float> bank_;  // m x d, not transformed; empty after set_table
+    // Not transformed; empty after set_table without them.
+    std::vector<float> bank_;         // m x d
+    std::vector<float> gallerybank_;  // mg x d
     Fitted fitted_;
     // A flat base's vectors; a search binds them itself where they have moved.
     std::unique_ptr<BoundGallery> bound_gallery_;

@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "faiss_qbnorm/IndexQBNorm.h"
+#include "faiss_qbnorm/IndexQBNorm_banks.h"
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/core/relabel.h"
@@ -24,18 +25,22 @@ bool is_ivf(const faiss::Index& base) {
 }
 
 idx_t list_length(const NormTable& table) {
-    return column_of(table, Bank::querybank).lists.length;
+    return table.columns.at(0).lists.length;
 }
 
 }  // namespace
 
+bool IndexQBNorm::has_bank_of(const BankColumn& column) const {
+    return !(column.bank == Bank::querybank ? bank_ : gallerybank_).empty();
+}
+
 void IndexQBNorm::check_changeable() const {
-    require(!bank_.empty(),
-            "this index took a table without its querybank, so it cannot be "
-            "changed; call set_querybank, or set_table with the bank");
-    require(table()->columns.size() == 1,
-            "this index's table has columns of other banks too, which are not "
-            "here to follow a change; call set_querybank");
+    for (const BankColumn& column : table()->columns) {
+        require(has_bank_of(column), "this index took a table without its ",
+                name_of(column.bank),
+                ", so it cannot be changed; call set_querybank, or set_table "
+                "with the bank");
+    }
     require(table()->items() == base_index->ntotal,
             "base_index was changed from outside; call set_querybank");
 }
@@ -48,7 +53,7 @@ void IndexQBNorm::train(idx_t n, const float* x) {
 void IndexQBNorm::fit_after_training() {
     sync_with_base();
     if (table() || bank_.empty() || !is_trained) return;
-    as_faiss([&] { install(fit_all(querybank(), nullptr)); });
+    as_faiss([&] { install(fit_all(banks(), nullptr)); });
 }
 
 void IndexQBNorm::add(idx_t n, const float* x) {
@@ -58,20 +63,22 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         return;
     }
     as_faiss([&] {
-        if (!table()) install(fit_all(querybank(), nullptr));
+        if (!table()) install(fit_all(banks(), nullptr));
         check_changeable();
         const idx_t begin = table()->gallery_size;
         check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
-        const Transformed there = as_fitted(view(n, x));
-        const Transformed bank_there = as_fitted(querybank());
-        FitOptions options =
-            options_for(column_of(*table(), Bank::querybank).normalization);
+        const faiss::Index& fitted_in =
+            is_fitted_on_originals() ? innermost(*base_index) : *base_index;
+        const Transformed there(fitted_in, view(n, x));
+        const TransformedBanks banks_there(fitted_in, banks());
+        FitOptions options = options_for(normalization_of(*table()));
         options.begin = begin;
         options.list_length = list_length(*table());
+        options.log_weights = table()->columns.front().log_weights;
         const NormTable before = grown(*table(), begin, begin + n);
         const NormTable added =
-            fit(*engine_, MemoryGallery(there.view(), begin), bank_there.view(),
-                options);
+            fit(*engine_, MemoryGallery(there.view(), begin),
+                banks_there.banks(), options);
         const NormTable* parts[] = {&before, &added};
         Fitted fitted = bind(merge(parts));
         add_to_base(n, x);
@@ -81,11 +88,11 @@ void IndexQBNorm::add(idx_t n, const float* x) {
 
 // A table may have been fitted on the originals, before transforms that
 // preserve scores.
-Transformed IndexQBNorm::as_fitted(const MatrixView& vectors) const {
-    const std::uint64_t fitted_with =
-        column_of(*table(), Bank::querybank).bank_fingerprint;
-    const bool on_originals = fingerprint({querybank()}) == fitted_with;
-    return {on_originals ? innermost(*base_index) : *base_index, vectors};
+bool IndexQBNorm::is_fitted_on_originals() const {
+    const BankColumn& column = table()->columns.front();
+    const MatrixView bank =
+        column.bank == Bank::querybank ? querybank() : gallerybank();
+    return fingerprint({bank}) == column.bank_fingerprint;
 }
 
 // After holes the base itself would give labels out that are taken, and a
@@ -137,7 +144,7 @@ size_t IndexQBNorm::remove_ids(const faiss::IDSelector& sel) {
 NormTable IndexQBNorm::table_without(const Removal& removal) const {
     NormTable left = remove(*table(), removal);
     for (BankColumn& column : left.columns) {
-        if (column.bank == Bank::querybank) search_again(left, column, removal);
+        search_again(left, column, removal);
     }
     decide_activation(left);
     if (knows_fingerprint()) {
@@ -152,14 +159,18 @@ NormTable IndexQBNorm::table_without(const Removal& removal) const {
 void IndexQBNorm::search_again(const NormTable& left, BankColumn& column,
                                const Removal& removal) const {
     const std::vector<idx_t> rows = rows_to_search(left, column);
-    if (rows.empty() || bank_.empty()) return;
+    if (rows.empty() || !has_bank_of(column)) return;
+    const MatrixView bank =
+        column.bank == Bank::querybank ? querybank() : gallerybank();
     std::vector<float> some;
     for (const idx_t row : rows) {
-        some.insert(some.end(), querybank().row(row), querybank().row(row + 1));
+        some.insert(some.end(), bank.row(row), bank.row(row + 1));
     }
     const Transformed there(*base_index,
                             view(static_cast<idx_t>(rows.size()), some.data()));
-    FitOptions options = options_for(column.normalization);
+    // One bank's lists: IS makes them, whatever uses them.
+    FitOptions options = options_for(
+        {Method::is, column.beta(), column.normalization.activation_k});
     options.list_length = column.lists.length;
     const BaseGallery stored(innermost(*base_index), table()->gallery_size);
     const NormTable found =
@@ -186,14 +197,11 @@ void IndexQBNorm::check_compatible_for_merge(const faiss::Index& other) const {
             "other index and give it the same querybank");
         check_changeable();
         that->check_changeable();
-        const BankColumn& x = column_of(*table(), Bank::querybank);
-        const BankColumn& y = column_of(*that->table(), Bank::querybank);
-        require(x.normalization == y.normalization &&
-                    x.bank_size == y.bank_size &&
-                    x.bank_fingerprint == y.bank_fingerprint &&
-                    table()->d == that->table()->d &&
+        require(table()->d == that->table()->d &&
                     table()->metric == that->table()->metric &&
-                    table()->columns.size() == that->table()->columns.size(),
+                    std::equal(table()->columns.begin(), table()->columns.end(),
+                               that->table()->columns.begin(),
+                               that->table()->columns.end(), same_bank_and_fit),
                 "the indexes were not fitted with the same querybank, method, "
                 "beta and activation_k");
         // FAISS throws there among its threads, which ends the process.

@@ -47,21 +47,26 @@ void IndexQBNorm::check_searchable(const Call& call) const {
             base_index->ntotal, " vectors but the table covers ",
             table()->items(),
             "; add through IndexQBNorm or call set_querybank again");
-    const Normalization& fitted = column_of(*table(), call.bank).normalization;
+    check_serves(*table(), call.method, call.bank);
     if (call.bank != Bank::querybank) return;
     check(normalization);
-    require(normalization.beta == fitted.beta &&
-                normalization.activation_k == fitted.activation_k,
-            "normalization has beta ", normalization.beta, " and activation_k ",
-            normalization.activation_k, " but was fitted with ", fitted.beta,
-            " and ", fitted.activation_k, "; call set_querybank again");
+    const Normalization& fitted = normalization_of(*table());
+    require(same_fit(normalization, fitted), "normalization is ",
+            to_string(normalization), " but the index was fitted for ",
+            to_string(fitted), "; call set_querybank again");
+}
+
+const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(
+    const Call& call) const {
+    if (call.method == Method::dualis) return fitted_.columns.back();
+    if (call.method == Method::cent) return fitted_.columns.front();
+    const BankColumn& column = column_of(*table(), call.bank);
+    return fitted_.columns[&column - table()->columns.data()];
 }
 
 SearchPlan IndexQBNorm::plan_of(const Call& call) const {
-    const BankColumn& column = column_of(*table(), call.bank);
-    const BoundColumn& bound =
-        fitted_.columns[&column - table()->columns.data()];
-    return {*engine_,           table()->metric, column,
+    const BoundColumn& bound = column_for(call);
+    return {*engine_,           table()->metric, bound.column,
             bound.least_offset, *bound.table,    bound_gallery_.get(),
             bound_vectors_,     call.method,     call.k_factor,
             min_candidates};
@@ -166,15 +171,16 @@ faiss::DistanceComputer* IndexQBNorm::get_distance_computer() const {
         return base_index->get_distance_computer();
     }
     return as_faiss([&]() -> faiss::DistanceComputer* {
-        check_searchable(call_of(nullptr));
-        require(normalization.method == Method::is,
+        const Call call = call_of(nullptr);
+        check_searchable(call);
+        require(!is_gated(call.method),
                 "get_distance_computer has no meaning under ",
-                name_of(normalization.method),
+                name_of(call.method),
                 ", whose gate needs a search; set normalization.method = is, "
                 "or none for the base's own");
         return new OffsetDistance(distance_computer_of(*base_index),
                                   table()->metric,
-                                  column_of(*table(), Bank::querybank).offsets);
+                                  column_for(call).column.offsets);
     });
 }
 

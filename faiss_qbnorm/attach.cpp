@@ -16,8 +16,7 @@ namespace {
 /// What the vectors are normalised with.
 struct Fit {
     const Normalization& normalization;
-    idx_t m;
-    const float* bank;
+    const Banks& banks;
     const float* gallery;
     std::shared_ptr<const Engine> engine;
 };
@@ -27,7 +26,12 @@ std::unique_ptr<IndexQBNorm> normalised(faiss::Index* base, const Fit& fit) {
     require(base->is_trained,
             "the index is not trained; train and fill it first");
     index->normalization = fit.normalization;
-    index->set_querybank(fit.m, fit.bank, fit.gallery);
+    const auto& [querybank, gallerybank] = fit.banks;
+    const int d = static_cast<int>(index->d);
+    require(querybank.d == d && (gallerybank.rows == 0 || gallerybank.d == d),
+            "the banks are not of the index's dimension ", d);
+    index->set_banks(querybank.rows, querybank.data, gallerybank.rows,
+                     gallerybank.data, fit.gallery);
     return index;
 }
 
@@ -60,12 +64,11 @@ std::unique_ptr<faiss::Index> attach_around(std::unique_ptr<faiss::Index> base,
 
 std::unique_ptr<faiss::Index> attach(std::unique_ptr<faiss::Index> index,
                                      const Normalization& normalization,
-                                     idx_t m, const float* bank,
-                                     const float* gallery,
+                                     const Banks& banks, const float* gallery,
                                      std::shared_ptr<const Engine> engine) {
     try {
         require(index != nullptr, "the index is a null pointer");
-        const Fit fit{normalization, m, bank, gallery, std::move(engine)};
+        const Fit fit{normalization, banks, gallery, std::move(engine)};
         auto* map = dynamic_cast<faiss::IndexIDMap*>(index.get());
         if (!map) return attach_around(std::move(index), fit);
         static_cast<void>(index.release());

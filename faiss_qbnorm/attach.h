@@ -6,8 +6,8 @@
 
 namespace faiss_qbnorm {
 
-/// Normalises an index that exists, with m bank queries (m x d): an
-/// IndexQBNorm over it, or, where it is a faiss::IndexIDMap or IndexIDMap2,
+/// Normalises an index that exists with banks (m x d each): an IndexQBNorm over
+/// it, or, where it is a faiss::IndexIDMap or IndexIDMap2,
 /// that map with an IndexQBNorm inside. The result owns `index`.
 ///
 /// An IVF index (also behind an IndexPreTransform) whose labels are not 0 ..
@@ -19,7 +19,7 @@ namespace faiss_qbnorm {
 /// Throws faiss::FaissException; `index` is lost then.
 std::unique_ptr<faiss::Index> attach(
     std::unique_ptr<faiss::Index> index, const Normalization& normalization,
-    idx_t m, const float* bank, const float* gallery = nullptr,
+    const Banks& banks, const float* gallery = nullptr,
     std::shared_ptr<const Engine> engine = nullptr);
 
 }  // namespace faiss_qbnorm

@@ -174,6 +174,7 @@ NormTable in_memory(NormTable table) {
         column.activation = ActivationSet(in_memory(column.activation.words()));
         column.lists.labels = in_memory(column.lists.labels);
         column.lists.scores = in_memory(column.lists.scores);
+        column.log_weights = in_memory(column.log_weights);
     }
     return table;
 }
@@ -208,7 +209,7 @@ struct IndexFileAccess {
         static_cast<void>(base.release());
         index->own_fields = true;
         if (file.table && !mapped) file.table = in_memory(*file.table);
-        index->restore(std::move(file.table), file.bank);
+        index->restore(std::move(file.table), {file.bank, file.gallerybank});
         index->normalization = file.info.normalization;
         index->k_factor = file.info.k_factor;
         index->min_candidates = file.info.min_candidates;
@@ -243,7 +244,8 @@ void write_index_qbnorm(const faiss::Index* index, const char* fname) {
         std::span<const idx_t> ids;
         if (map) ids = {map->id_map.data(), map->id_map.size()};
         write_index_file(fname, info,
-                         {ids, normalised.table(), normalised.querybank()},
+                         {ids, normalised.table(), normalised.querybank(),
+                          normalised.gallerybank()},
                          [&](const Sink& sink) {
                              SinkWriter writer(sink, fname);
                              faiss::write_index(normalised.base_index, &writer);

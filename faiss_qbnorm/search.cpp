@@ -56,11 +56,16 @@ void exact_search(const Engine& engine, const Gallery& gallery, Metric metric,
     require(table || method == Method::none, "method ", name_of(method),
             " needs a table");
     check_finite(queries, "queries");
-    if (table) check_table_fits(*table, gallery.size(), gallery.d(), metric);
-    const auto bound_table = table ? engine.bind_table(*table) : nullptr;
+    require(method == Method::none || has_offset(method), "method ",
+            name_of(method), " ranks by no offset");
+    BankColumn column;
+    std::unique_ptr<BoundTable> bound_table;
     std::optional<Gate> gate;
     if (table) {
-        gate.emplace(method, column_of(*table, Bank::querybank).activation);
+        check_table_fits(*table, gallery.size(), gallery.d(), metric);
+        column = ranking_column(*table, method);
+        bound_table = engine.bind_table(*table, column);
+        gate.emplace(method, column.activation);
     }
 
     const idx_t listed = std::min(k, gallery.size());

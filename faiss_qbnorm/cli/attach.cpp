@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "faiss_qbnorm/cli/bank_options.h"
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/faiss_file.h"
 #include "faiss_qbnorm/cli/table_report.h"
@@ -16,16 +17,14 @@ namespace {
 struct Attach {
     Common common;
     std::string index;
-    std::string querybank;
+    BankOptions bank;
     std::string gallery;
-    std::string method;
-    Normalization normalization;
     bool normalize = false;
     std::string output;
 
     explicit Attach(CLI::App& command) : common(command) {
         command.add_option("--index", index, "FAISS index file")->required();
-        add_bank_options(command, querybank, method, normalization);
+        bank.add_to(command);
         command.add_option("--gallery", gallery,
                            "The indexed vectors, in the order of their labels "
                            "(in an ID map, of adding), where the index stores "
@@ -41,23 +40,22 @@ struct Attach {
 
     void run() {
         const std::shared_ptr<const Engine> engine = common.start();
-        require_writable(output, {index, querybank, gallery});
+        require_writable(output,
+                         {index, bank.querybank, bank.gallerybank, gallery});
         require(!is_index_file(index), index,
                 ": is a QBNorm index already; give the FAISS index that it "
                 "was made of");
-        normalization.method = method_from_name(method);
-        const Matrix bank = common.timed(
-            "read", [&] { return VectorFile(querybank, normalize).read(); });
+        const BankMatrices matrices =
+            common.timed("read", [&] { return BankMatrices(bank, normalize); });
         auto loaded =
             common.timed("load", [&] { return read_index(index, engine); });
-        require_same_d(querybank, bank.d, index, static_cast<int>(loaded->d));
+        require_same_d(bank, matrices, index, static_cast<int>(loaded->d));
         const std::optional<Matrix> originals = read_originals(*loaded);
         const auto attached = common.timed("fit", [&] {
-            return naming(index + ", " + querybank, [&] {
-                return attach(std::move(loaded), normalization, bank.rows,
-                              bank.data.data(),
-                              originals ? originals->data.data() : nullptr,
-                              engine);
+            return naming(index + ", " + bank.querybank, [&] {
+                return attach(
+                    std::move(loaded), bank.normalization(), matrices.banks(),
+                    originals ? originals->data.data() : nullptr, engine);
             });
         });
         common.timed("write", [&] {

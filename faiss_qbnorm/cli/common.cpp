@@ -96,26 +96,6 @@ void VectorOptions::add_to(CLI::App& command) {
                      "Divide each vector by its norm on reading");
 }
 
-void add_fit_options(CLI::App& command, Normalization& normalization) {
-    command.add_option("--beta", normalization.beta, "Inverse temperature")
-        ->check(beta_range)
-        ->capture_default_str();
-    command
-        .add_option("--activation-k", normalization.activation_k,
-                    "Activation set: each bank query's top this many")
-        ->check(k_range)
-        ->capture_default_str();
-}
-
-void add_bank_options(CLI::App& command, std::string& querybank,
-                      std::string& method, Normalization& normalization) {
-    command.add_option("--querybank", querybank, "Past queries")->required();
-    command.add_option("--method", method, "is or dis")
-        ->check(CLI::IsMember({"is", "dis"}))
-        ->required();
-    add_fit_options(command, normalization);
-}
-
 void AnswerOptions::add_to(CLI::App& command) {
     command.add_option("-k", k, "Answers per query")
         ->check(k_range)

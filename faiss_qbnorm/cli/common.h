@@ -65,13 +65,6 @@ struct VectorOptions {
     void add_to(CLI::App& command);
 };
 
-/// --beta and --activation-k, where a bank is fitted.
-void add_fit_options(CLI::App& command, Normalization& normalization);
-
-/// These and --querybank and --method, where what is fitted is kept.
-void add_bank_options(CLI::App& command, std::string& querybank,
-                      std::string& method, Normalization& normalization);
-
 /// -k and --output, where answers are written (AnswerFiles).
 struct AnswerOptions {
     idx_t k = 10;

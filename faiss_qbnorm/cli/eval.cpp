@@ -1,6 +1,7 @@
 #include <cstdio>
 #include <numeric>
 
+#include "faiss_qbnorm/cli/bank_options.h"
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/eval/evaluate.h"
@@ -50,7 +51,7 @@ struct Eval {
     std::string groundtruth;
     std::string querybank;
     std::vector<std::string> methods{"none", "is", "dis"};
-    Normalization normalization;
+    Hyperparameters hyperparameters;
 
     explicit Eval(CLI::App& command) : common(command) {
         vectors.add_to(command);
@@ -65,7 +66,7 @@ struct Eval {
         command.add_option("--methods", methods, "Any of none,is,dis")
             ->delimiter(',')
             ->check(CLI::IsMember({"none", "is", "dis"}));
-        add_fit_options(command, normalization);
+        hyperparameters.add_to(command);
     }
 
     void run() {
@@ -81,7 +82,7 @@ struct Eval {
         require_same_d(querybank, bank.d, gallery, items.d());
         const std::vector<idx_t> truth = read_groundtruth(items, asked.rows);
         FitOptions options;
-        options.normalization = normalization;
+        options.normalization = hyperparameters.of(Method::dis);
         options.metric = metric_from_name(vectors.metric);
         options.progress = progress_bar("fit", items.size());
         const NormTable table = common.timed(

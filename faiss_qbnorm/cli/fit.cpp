@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "faiss_qbnorm/cli/bank_options.h"
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/table_report.h"
 #include "faiss_qbnorm/cli/validators.h"
@@ -16,9 +17,7 @@ struct Fit {
     Common common;
     VectorOptions vectors;
     std::string gallery;
-    std::string querybank;
-    std::string method;
-    Normalization normalization;
+    BankOptions bank;
     std::string rows;
     std::string output;
 
@@ -26,7 +25,7 @@ struct Fit {
         vectors.add_to(command);
         command.add_option("--gallery", gallery, "Vectors to search")
             ->required();
-        add_bank_options(command, querybank, method, normalization);
+        bank.add_to(command);
         command
             .add_option("--rows", rows, "Fit only rows BEGIN:END, to be merged")
             ->check(is_row_range);
@@ -36,10 +35,9 @@ struct Fit {
 
     void run() {
         const auto engine = common.start();
-        require_writable(output, {gallery, querybank});
-        normalization.method = method_from_name(method);
+        require_writable(output, {gallery, bank.querybank, bank.gallerybank});
         FitOptions options;
-        options.normalization = normalization;
+        options.normalization = bank.normalization();
         options.metric = metric_from_name(vectors.metric);
 
         const VectorFile items(gallery, vectors.normalize);
@@ -48,14 +46,13 @@ struct Fit {
             options.begin = std::stoll(rows.substr(0, colon));
             options.end = std::stoll(rows.substr(colon + 1));
         }
-        const Matrix bank = common.timed("read", [&] {
-            return VectorFile(querybank, vectors.normalize).read();
-        });
-        require_same_d(querybank, bank.d, gallery, items.d());
+        const BankMatrices matrices = common.timed(
+            "read", [&] { return BankMatrices(bank, vectors.normalize); });
+        require_same_d(bank, matrices, gallery, items.d());
         const NormTable table = common.timed("fit", [&] {
             const idx_t end = options.end < 0 ? items.size() : options.end;
             options.progress = progress_bar("fit", end - options.begin);
-            return fit(*engine, items, bank.view(), options);
+            return fit(*engine, items, matrices.banks(), options);
         });
         common.timed("write", [&] { write_table(table, output); });
         describe(table, common.report);

@@ -65,7 +65,8 @@ struct Fold {
         const VectorFile items(gallery, normalize);
         const auto folded = index.empty() ? fold_gallery(norm_table, items)
                                           : fold_index(norm_table, items);
-        const BankColumn& column = column_of(norm_table, Bank::querybank);
+        const BankColumn column =
+            ranking_column(norm_table, normalization_of(norm_table).method);
         common.timed("write", [&] { write(*folded, column.activation); });
         report(norm_table, mean_offset(column));
     }

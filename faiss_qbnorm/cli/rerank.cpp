@@ -40,8 +40,10 @@ struct Rerank {
         const ArrayFile label_rows = ArrayFile::open(labels);
         const ArrayFile distance_rows = ArrayFile::open(distances);
         check_candidates(label_rows, distance_rows);
-        const auto bound = common.timed(
-            "bind", [&] { return engine->bind_table(norm_table); });
+        const auto bound = common.timed("bind", [&] {
+            return engine->bind_table(
+                norm_table, ranking_column(norm_table, method_of(norm_table)));
+        });
         AnswerFiles files(answer.prefix, {table, labels, distances},
                           label_rows.rows, answer.k);
         common.timed("rerank", [&] {
@@ -53,6 +55,10 @@ struct Rerank {
         common.report["candidates"] = label_rows.d;
         common.report["k"] = answer.k;
         common.finish();
+    }
+
+    static Method method_of(const NormTable& norm_table) {
+        return normalization_of(norm_table).method;
     }
 
     void check_table_is_whole(const NormTable& norm_table) const {
@@ -150,12 +156,10 @@ struct Rerank {
         const idx_t candidates =
             static_cast<idx_t>(batch.labels.size()) / batch.n;
         naming(labels + ", " + distances, [&] {
-            engine.rerank(
-                bound,
-                column_of(norm_table, Bank::querybank).normalization.method,
-                {batch.n, candidates, batch.scores.data(), batch.labels.data(),
-                 batch.first},
-                answer.k, answers);
+            engine.rerank(bound, method_of(norm_table),
+                          {batch.n, candidates, batch.scores.data(),
+                           batch.labels.data(), batch.first},
+                          answer.k, answers);
         });
         scores_to_distances(norm_table.metric, batch.n * answer.k,
                             answers.labels, answers.scores);

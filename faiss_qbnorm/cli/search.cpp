@@ -108,8 +108,7 @@ struct Search {
             check_table_fits(norm_table, items.size(), items.d(),
                              norm_table.metric);
         });
-        const Method method =
-            column_of(norm_table, Bank::querybank).normalization.method;
+        const Method method = normalization_of(norm_table).method;
         common.timed("search", [&] {
             exact_search(engine, items, norm_table.metric, &norm_table, method,
                          asked, answer.k, {distances, labels},

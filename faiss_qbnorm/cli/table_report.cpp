@@ -31,6 +31,34 @@ std::string name_of(IdMap map) {
     return "";
 }
 
+nlohmann::ordered_json report_of(const BankColumn& column) {
+    const Normalization& n = column.normalization;
+    nlohmann::ordered_json report{{"bank", name_of(column.bank)},
+                                  {"method", name_of(n.method)},
+                                  {"bank_size", column.bank_size}};
+    switch (column_kind(n.method)) {
+        case Method::is:
+            report["beta"] = column.beta();
+            report["activation_k"] = n.activation_k;
+            report["activation_set"] = column.activation.count();
+            report["list_length"] = column.lists.length;
+            break;
+        case Method::dbsn:
+            report["beta"] = n.beta;
+            report["iterations"] = n.iterations;
+            break;
+        case Method::nnn:
+            report["alpha"] = n.alpha;
+            [[fallthrough]];
+        case Method::csls:
+            report["neighbours"] = n.neighbours;
+            break;
+        default:
+            break;
+    }
+    return report;
+}
+
 }  // namespace
 
 std::string describe(const NormTable& table) {
@@ -46,11 +74,14 @@ std::string describe(const NormTable& table) {
         const double share = 100.0 *
                              static_cast<double>(column.activation.count()) /
                              static_cast<double>(table.size());
-        text << "; "
-             << (column.bank == Bank::querybank ? "querybank" : "gallerybank")
-             << " of " << column.bank_size << ", method "
-             << name_of(column.normalization.method) << ", beta "
-             << column.normalization.beta
+        text << "; " << name_of(column.bank) << " of " << column.bank_size
+             << ", method ";
+        if (!column.has_activation()) {
+            text << to_string(column.normalization);
+            continue;
+        }
+        text << name_of(column.normalization.method) << ", beta "
+             << column.beta()
              << "; activation set (k = " << column.normalization.activation_k
              << ") of " << column.activation.count() << " items";
         if (table.size() > 0) {
@@ -87,15 +118,7 @@ void describe(const NormTable& table, nlohmann::ordered_json& report) {
     report["metric"] = name_of(table.metric);
     report["fingerprint"] = table.fingerprint;
     for (const BankColumn& column : table.columns) {
-        report["columns"].push_back(
-            {{"bank",
-              column.bank == Bank::querybank ? "querybank" : "gallerybank"},
-             {"method", name_of(column.normalization.method)},
-             {"beta", column.normalization.beta},
-             {"activation_k", column.normalization.activation_k},
-             {"bank_size", column.bank_size},
-             {"activation_set", column.activation.count()},
-             {"list_length", column.lists.length}});
+        report["columns"].push_back(report_of(column));
     }
 }
 

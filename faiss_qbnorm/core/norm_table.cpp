@@ -24,12 +24,7 @@ void check_mergeable(const NormTable& a, const NormTable& b) {
     for (size_t i = 0; same && i < a.columns.size(); i++) {
         const BankColumn& x = a.columns[i];
         const BankColumn& y = b.columns[i];
-        same = x.bank == y.bank && x.normalization == y.normalization &&
-               x.bank_size == y.bank_size &&
-               x.bank_fingerprint == y.bank_fingerprint &&
-               x.lists.length == y.lists.length &&
-               std::equal(x.log_weights.begin(), x.log_weights.end(),
-                          y.log_weights.begin(), y.log_weights.end());
+        same = same_bank_and_fit(x, y) && x.lists.length == y.lists.length;
         require(!same || x.lists.length > 0 || !x.has_activation(), "rows ",
                 a.begin, ":", a.end,
                 " were saved without bank lists, which merging needs");
@@ -102,9 +97,21 @@ BankColumn merge_column(const Parts& parts, size_t column) {
 
 }  // namespace
 
+std::string name_of(Bank bank) {
+    return bank == Bank::querybank ? "querybank" : "gallerybank";
+}
+
 idx_t BankLists::known(idx_t row) const {
     const idx_t* first = labels.data() + row * length;
     return std::find(first, first + length, -1) - first;
+}
+
+bool same_bank_and_fit(const BankColumn& a, const BankColumn& b) {
+    return a.bank == b.bank && a.normalization == b.normalization &&
+           a.bank_size == b.bank_size &&
+           a.bank_fingerprint == b.bank_fingerprint &&
+           std::equal(a.log_weights.begin(), a.log_weights.end(),
+                      b.log_weights.begin(), b.log_weights.end());
 }
 
 void check(const NormTable& table) {
@@ -132,8 +139,7 @@ const BankColumn& column_of(const NormTable& table, Bank bank) {
     for (const BankColumn& column : table.columns) {
         if (column.bank == bank) return column;
     }
-    fail("the table has no column of a ",
-         bank == Bank::querybank ? "querybank" : "gallerybank");
+    fail("the table has no column of a ", name_of(bank));
 }
 
 const Normalization& normalization_of(const NormTable& table) {
@@ -181,7 +187,9 @@ BankColumn dual_column(const NormTable& table) {
 BankColumn ranking_column(const NormTable& table, Method method, Bank bank) {
     check_serves(table, method, bank);
     if (method == Method::dualis) return dual_column(table);
-    if (method == Method::cent) return table.columns.front();
+    if (method == Method::cent || method == Method::none) {
+        return table.columns.front();
+    }
     return column_of(table, bank);
 }
 

@@ -14,6 +14,9 @@ namespace faiss_qbnorm {
 /// add the gallerybank to the querybank).
 enum class Bank : std::uint32_t { querybank = 0, gallerybank = 1 };
 
+/// "querybank", "gallerybank".
+std::string name_of(Bank bank);
+
 /// For every bank query its best `length` items of the gallery, in ranking
 /// order; rows are padded with label -1. From them activation sets merge
 /// exactly, which the sets themselves do not. Where items were removed, a row
@@ -70,6 +73,10 @@ struct NormTable {
     bool is_whole() const { return begin == 0 && end == gallery_size; }
 };
 
+/// Whether columns of two galleries were made by the same means, so that they
+/// join into one.
+bool same_bank_and_fit(const BankColumn& a, const BankColumn& b);
+
 /// Throws where the sizes of the table's arrays do not agree.
 void check(const NormTable& table);
 
@@ -85,8 +92,8 @@ void check_serves(const NormTable& table, Method method,
                   Bank bank = Bank::querybank);
 
 /// The column whose offsets `method` takes from scores, as check_serves allows:
-/// one of the table's or, for dualis, what its two columns come to. Of none
-/// and the methods without offset it is the column of `bank`.
+/// one of the table's or, for dualis, what its two columns come to. Of none it
+/// is the first.
 BankColumn ranking_column(const NormTable& table, Method method,
                           Bank bank = Bank::querybank);
 

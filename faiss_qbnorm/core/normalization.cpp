@@ -2,6 +2,7 @@
 
 #include <array>
 #include <iterator>
+#include <sstream>
 
 #include "faiss_qbnorm/core/error.h"
 
@@ -43,6 +44,49 @@ void check(const Normalization& n) {
     require(n.alpha >= 0 && n.alpha <= max_alpha, "alpha is ", n.alpha,
             " but must be in [0, 100]");
     name_of(n.method);
+}
+
+std::string to_string(const Normalization& n) {
+    const auto said = [](const auto&... words) {
+        std::ostringstream text;
+        (text << ... << words);
+        return text.str();
+    };
+    std::string text = name_of(n.method);
+    switch (column_kind(n.method)) {
+        case Method::csls:
+            return text + said(", neighbours ", n.neighbours);
+        case Method::nnn:
+            return text +
+                   said(", neighbours ", n.neighbours, ", alpha ", n.alpha);
+        case Method::dbsn:
+            return text +
+                   said(", beta ", n.beta, ", iterations ", n.iterations);
+        case Method::is:
+            text += said(", beta ", n.beta);
+            if (is_dual(n.method)) text += said(", beta2 ", n.beta2);
+            return text + said(", activation_k ", n.activation_k);
+        default:
+            return text;
+    }
+}
+
+bool same_fit(const Normalization& a, const Normalization& b) {
+    if (column_kind(a.method) != column_kind(b.method)) return false;
+    switch (column_kind(a.method)) {
+        case Method::csls:
+            return a.neighbours == b.neighbours;
+        case Method::nnn:
+            return a.neighbours == b.neighbours && a.alpha == b.alpha;
+        case Method::dbsn:
+            return a.beta == b.beta && a.iterations == b.iterations;
+        case Method::is:
+            return a.beta == b.beta && a.activation_k == b.activation_k &&
+                   (!is_dual(a.method) || !is_dual(b.method) ||
+                    a.beta2 == b.beta2);
+        default:
+            return true;
+    }
 }
 
 std::span<const Method> all_methods() {

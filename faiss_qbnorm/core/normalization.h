@@ -115,6 +115,13 @@ inline Method column_kind(Method method) {
                : method;
 }
 
+/// The method and the hyperparameters that it has: "dis, beta 20, activation_k
+/// 1".
+std::string to_string(const Normalization& normalization);
+
+/// Whether what was fitted with `a` is what `b` asks for.
+bool same_fit(const Normalization& a, const Normalization& b);
+
 /// Whether the gate of a query opens, so that it ranks by s - offset.
 /// `top1_active`: whether its raw top-1 is in the activation set.
 inline bool gate_opens(Method method, bool top1_active) {

@@ -82,9 +82,7 @@ class ListScanner {
 
     /// Whether what was scanned opens the gate.
     bool gate(Method method) const {
-        const idx_t top1 = raw_.best(0).label;
-        const bool active = top1 >= 0 && column_.activation.contains(top1);
-        return gate_opens(method, active);
+        return Gate{method, column_.activation}.opens(raw_.best(0).label);
     }
 
     const TopLists& answer(bool open) const {

@@ -112,9 +112,8 @@ QueryReport report_of(const SearchPlan& plan, const Reranked& reranked,
         last = std::min(last, item.score);
         if (top1.label < 0 || ranks_before(item, top1)) top1 = item;
     }
-    report.open =
-        top1.label >= 0 &&
-        gate_opens(plan.method, plan.column.activation.contains(top1.label));
+    report.open = top1.label >= 0 &&
+                  Gate{plan.method, plan.column.activation}.opens(top1.label);
     // An item that the base did not bring scores `last` at most.
     const bool brought_all = report.candidates < reranked.size;
     const float unseen = report.open ? last - plan.least_offset : last;

@@ -25,8 +25,7 @@ namespace {
 
 // ---- what folds ----
 
-const BankColumn& foldable_column(const NormTable& table,
-                                  const Gallery& gallery) {
+BankColumn foldable_column(const NormTable& table, const Gallery& gallery) {
     require(table.metric == Metric::inner_product, "a table of metric ",
             name_of(table.metric),
             " does not fold into an index, only one of the inner product does; "
@@ -36,12 +35,11 @@ const BankColumn& foldable_column(const NormTable& table,
             "the table holds offsets of ", table.size(), " items but ",
             gallery.name(), " has ", gallery.size(), "; fit it again");
     check(table);
-    const BankColumn& column = column_of(table, Bank::querybank);
-    const Method method = column.normalization.method;
-    require(method == Method::is || method == Method::dis, "method ",
-            name_of(method),
-            " does not fold into an index, only is and dis do; use "
+    const Method method = normalization_of(table).method;
+    require(has_offset(method), "method ", name_of(method),
+            " does not fold into an index, since it ranks by no offset; use "
             "IndexQBNorm or qbnorm search");
+    BankColumn column = ranking_column(table, method);
     largest_offset(column);  // throws on NaN and Inf
     return column;
 }
@@ -231,7 +229,7 @@ std::unique_ptr<faiss::Index> fold(const NormTable& table,
                                    const Gallery& gallery,
                                    const std::string& factory,
                                    const std::function<void(idx_t)>& progress) {
-    const BankColumn& column = foldable_column(table, gallery);
+    const BankColumn column = foldable_column(table, gallery);
     auto inner = make_inner(gallery.d() + 1, factory);
     const Augmented augmented(table, column, gallery);
     if (!inner->is_trained) train(*inner, augmented);

@@ -20,11 +20,17 @@ using Bytes = std::span<const std::byte>;
 
 // No fourcc of FAISS; the line ends show a file that was copied as text.
 constexpr char file_magic[8] = {'Q', 'B', 'I', 'N', 'D', 'X', '\r', '\n'};
-constexpr std::uint32_t file_version = 1;
+constexpr std::uint32_t file_version = 2;
 constexpr size_t alignment = 64;
 
-enum Part : size_t { ids = 0, table = 1, bank = 2, base = 3 };
-constexpr size_t part_count = 4;
+enum Part : size_t {
+    ids = 0,
+    table = 1,
+    bank = 2,
+    gallerybank = 3,
+    base = 4,
+};
+constexpr size_t part_count = 5;
 
 struct PartInfo {
     std::uint64_t offset;
@@ -45,10 +51,13 @@ struct Header {
     float beta;
     std::int64_t activation_k;
     float k_factor;
-    std::uint32_t reserved_1;
+    float beta2;
     std::int64_t min_candidates;
     PartInfo parts[part_count];
-    std::uint64_t reserved_2[10];
+    std::int64_t neighbours;
+    float alpha;
+    std::int32_t iterations;
+    std::uint64_t reserved[5];
 };
 static_assert(sizeof(Header) == 256 && sizeof(Header) % alignment == 0);
 
@@ -107,6 +116,10 @@ class Writer {
         header_.method = static_cast<std::uint32_t>(info.normalization.method);
         header_.beta = info.normalization.beta;
         header_.activation_k = info.normalization.activation_k;
+        header_.beta2 = info.normalization.beta2;
+        header_.neighbours = info.normalization.neighbours;
+        header_.alpha = info.normalization.alpha;
+        header_.iterations = info.normalization.iterations;
         header_.k_factor = info.k_factor;
         header_.min_candidates = info.min_candidates;
         header_.checksum = checksum(header_);
@@ -139,7 +152,8 @@ Header read_header(const MappedFile& file) {
         path, ": is not the file of a QBNorm index");
     require(header.version == file_version, path,
             ": is a QBNorm index of version ", header.version,
-            " but this program reads version ", file_version);
+            " but this program reads version ", file_version,
+            "; make it again with qbnorm attach");
     require(header.file_size == bytes.size(), path, ": has ", bytes.size(),
             " bytes but its header says ", header.file_size,
             "; it is truncated or damaged");
@@ -173,14 +187,19 @@ IndexInfo info_of(const MappedFile& file, const Header& header) {
                 header.id_map <= static_cast<std::uint32_t>(IdMap::two_way) &&
                 header.ntotal >= 0,
             file.path(), ": its d, metric, ID map or ntotal is damaged");
-    const IndexInfo info{
-        static_cast<int>(header.d),
-        static_cast<Metric>(header.metric),
-        header.ntotal,
-        static_cast<IdMap>(header.id_map),
-        {static_cast<Method>(header.method), header.beta, header.activation_k},
-        header.k_factor,
-        header.min_candidates};
+    Normalization normalization(static_cast<Method>(header.method), header.beta,
+                                header.activation_k);
+    normalization.beta2 = header.beta2;
+    normalization.neighbours = header.neighbours;
+    normalization.alpha = header.alpha;
+    normalization.iterations = header.iterations;
+    const IndexInfo info{static_cast<int>(header.d),
+                         static_cast<Metric>(header.metric),
+                         header.ntotal,
+                         static_cast<IdMap>(header.id_map),
+                         normalization,
+                         header.k_factor,
+                         header.min_candidates};
     try {
         check_settings(info);
     } catch (const Error& problem) {
@@ -211,23 +230,28 @@ void read_ids(IndexFile& file, const Header& header) {
     file.ids = {reinterpret_cast<const idx_t*>(bytes.data()), count};
 }
 
-void read_bank(IndexFile& file, const Header& header) {
-    check_part(file, header, bank, "querybank");
-    const Bytes bytes = bytes_of(file, header.parts[bank]);
+MatrixView read_bank(const IndexFile& file, const Header& header, Part part,
+                     const char* name) {
+    check_part(file, header, part, name);
+    const Bytes bytes = bytes_of(file, header.parts[part]);
     const std::uint64_t row = sizeof(float) * std::uint64_t{header.d};
-    require(bytes.size() % row == 0, file.file->path(),
-            ": its querybank has the wrong size");
-    file.bank = {reinterpret_cast<const float*>(bytes.data()),
-                 static_cast<idx_t>(bytes.size() / row), file.info.d};
-    check_finite(file.bank, file.file->path() + ": its querybank");
+    require(bytes.size() % row == 0, file.file->path(), ": its ", name,
+            " has the wrong size");
+    const MatrixView result{reinterpret_cast<const float*>(bytes.data()),
+                            static_cast<idx_t>(bytes.size() / row),
+                            file.info.d};
+    check_finite(result, file.file->path() + ": its " + name);
+    return result;
 }
 
-bool is_of_bank(const NormTable& table, idx_t rows) {
+bool is_of_banks(const NormTable& table, const IndexFile& file) {
     for (const BankColumn& column : table.columns) {
-        if (column.bank != Bank::querybank) continue;
-        return rows == 0 || column.bank_size == rows;
+        const idx_t rows = column.bank == Bank::querybank
+                               ? file.bank.rows
+                               : file.gallerybank.rows;
+        if (rows > 0 && column.bank_size != rows) return false;
     }
-    return false;
+    return !table.columns.empty();
 }
 
 void read_table(IndexFile& file, const Header& header, Verify verify) {
@@ -240,7 +264,7 @@ void read_table(IndexFile& file, const Header& header, Verify verify) {
     const bool belongs = file.table->is_whole() &&
                          file.table->items() == file.info.ntotal &&
                          file.table->metric == file.info.metric &&
-                         is_of_bank(*file.table, file.bank.rows);
+                         is_of_banks(*file.table, file);
     require(belongs, file.file->path(), ": its table is not of its index");
 }
 
@@ -259,10 +283,14 @@ void write_index_file(const std::string& path, const IndexInfo& info,
     writer.part(table, [&](const Sink& sink) {
         if (parts.table) write_table(*parts.table, sink);
     });
-    writer.part(bank, [&](const Sink& sink) {
-        const auto count = static_cast<size_t>(parts.bank.rows * parts.bank.d);
-        sink(std::as_bytes(std::span(parts.bank.data, count)));
-    });
+    const auto write_bank = [&](Part part, const MatrixView& rows) {
+        writer.part(part, [&](const Sink& sink) {
+            const auto count = static_cast<size_t>(rows.rows * rows.d);
+            sink(std::as_bytes(std::span(rows.data, count)));
+        });
+    };
+    write_bank(bank, parts.bank);
+    write_bank(gallerybank, parts.gallerybank);
     writer.part(base, write_base);
     writer.commit(info);
 }
@@ -278,7 +306,8 @@ IndexFile read_index_file(const std::string& path, Verify verify) {
     check_layout(*result.file, header);
     result.info = info_of(*result.file, header);
     read_ids(result, header);
-    read_bank(result, header);
+    result.bank = read_bank(result, header, bank, "querybank");
+    result.gallerybank = read_bank(result, header, gallerybank, "gallerybank");
     read_table(result, header, verify);
     if (verify == Verify::all) check_part(result, header, base, "base index");
     result.base = bytes_of(result, header.parts[base]);

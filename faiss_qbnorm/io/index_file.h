@@ -19,6 +19,7 @@ namespace faiss_qbnorm {
 ///   ids       int64 each, where an ID map is around the index; else none
 ///   table     a .qbn file (table_file.h); none before the first fit
 ///   bank      m x d float32; none where the index has none
+///   gallerybank  the same
 ///   base      the base index as faiss::write_index writes it, to the end
 ///
 /// Checksums are XXH3, 64 bits; the header's covers the header.
@@ -41,7 +42,8 @@ struct IndexInfo {
 struct IndexParts {
     std::span<const idx_t> ids;  ///< ntotal, or none
     const NormTable* table = nullptr;
-    MatrixView bank;
+    MatrixView bank = {};
+    MatrixView gallerybank = {};
 };
 
 /// Writes the file whole or not at all; `write_base` gives the base's bytes.
@@ -56,6 +58,7 @@ struct IndexFile {
     std::span<const idx_t> ids;
     std::optional<NormTable> table;
     MatrixView bank;
+    MatrixView gallerybank;
     std::span<const std::byte> base;
 
     size_t base_offset() const { return base.data() - file->bytes().data(); }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
 #include <cstring>
 
 #include "faiss_qbnorm/core/error.h"
@@ -19,7 +20,8 @@ static_assert(std::endian::native == std::endian::little,
 
 // The line ends show a file that was copied as text.
 constexpr char file_magic[8] = {'Q', 'B', 'N', 'O', 'R', 'M', '\r', '\n'};
-constexpr std::uint32_t file_version = 1;
+constexpr std::uint32_t file_version = 2;
+constexpr std::uint32_t first_version = 1;
 constexpr size_t alignment = 64;
 constexpr std::uint32_t most_columns = 1024;
 
@@ -28,6 +30,7 @@ enum class Section : std::uint32_t {
     activation = 1,
     list_labels = 2,
     list_scores = 3,
+    log_weights = 4,
 };
 
 struct Header {
@@ -58,13 +61,21 @@ struct ColumnInfo {
     std::uint32_t bank;
     std::uint32_t method;
     float beta;
-    std::uint32_t reserved;
+    float beta2;  ///< 0 in version 1
     std::int64_t activation_k;
     std::int64_t bank_size;
     std::int64_t list_length;  ///< 0: no bank lists
     std::uint64_t bank_fingerprint;
+    // From here on since version 2.
+    std::int64_t neighbours;
+    float alpha;
+    std::int32_t iterations;
 };
-static_assert(sizeof(ColumnInfo) == 48);
+static_assert(sizeof(ColumnInfo) == 64);
+
+size_t column_size(std::uint32_t version) {
+    return version == 1 ? offsetof(ColumnInfo, neighbours) : sizeof(ColumnInfo);
+}
 
 struct SectionInfo {
     std::uint32_t kind;
@@ -90,7 +101,9 @@ struct Head {
         };
         append(&header, sizeof header);
         append(&table, sizeof table);
-        append(columns.data(), columns.size() * sizeof(ColumnInfo));
+        for (const ColumnInfo& column : columns) {
+            append(&column, column_size(header.version));
+        }
         append(sections.data(), sections.size() * sizeof(SectionInfo));
         result.resize((result.size() + alignment - 1) / alignment * alignment);
         return result;
@@ -122,6 +135,10 @@ std::vector<Content> contents_of(const NormTable& table) {
             {Section::offsets, i, std::as_bytes(column.offsets.view())});
         result.push_back({Section::activation, i,
                           std::as_bytes(column.activation.words().view())});
+        if (column.normalization.method == Method::dbsn) {
+            result.push_back({Section::log_weights, i,
+                              std::as_bytes(column.log_weights.view())});
+        }
         if (column.lists.length == 0) continue;
         result.push_back({Section::list_labels, i,
                           std::as_bytes(column.lists.labels.view())});
@@ -149,11 +166,12 @@ Head head_of(const NormTable& table, const std::vector<Content>& contents) {
                   table.fingerprint,
                   table.holes};
     for (const BankColumn& column : table.columns) {
-        head.columns.push_back(
-            {static_cast<std::uint32_t>(column.bank),
-             static_cast<std::uint32_t>(column.normalization.method),
-             column.normalization.beta, 0, column.normalization.activation_k,
-             column.bank_size, column.lists.length, column.bank_fingerprint});
+        const Normalization& n = column.normalization;
+        head.columns.push_back({static_cast<std::uint32_t>(column.bank),
+                                static_cast<std::uint32_t>(n.method), n.beta,
+                                n.beta2, n.activation_k, column.bank_size,
+                                column.lists.length, column.bank_fingerprint,
+                                n.neighbours, n.alpha, n.iterations});
     }
     head.sections.resize(contents.size());
     size_t end = head.bytes().size();
@@ -174,12 +192,12 @@ Head head_of(const NormTable& table, const std::vector<Content>& contents) {
 // ---- reading ----
 
 template <class T>
-T take(const MappedFile& file, size_t& offset) {
-    require(file.bytes().size() - offset >= sizeof(T), file.path(),
+T take(const MappedFile& file, size_t& offset, size_t size = sizeof(T)) {
+    require(file.bytes().size() - offset >= size, file.path(),
             ": is truncated in its header; write it again");
-    T result;
-    std::memcpy(&result, file.bytes().data() + offset, sizeof result);
-    offset += sizeof result;
+    T result{};
+    std::memcpy(&result, file.bytes().data() + offset, size);
+    offset += size;
     return result;
 }
 
@@ -188,13 +206,15 @@ void check_header(const MappedFile& file, const Header& header) {
     require(
         std::equal(std::begin(file_magic), std::end(file_magic), header.magic),
         path, ": is not a .qbn table");
-    require(header.version == file_version, path, ": is a .qbn of version ",
-            header.version, " but this program reads version ", file_version);
+    require(header.version >= first_version && header.version <= file_version,
+            path, ": is a .qbn of version ", header.version,
+            " but this program reads versions ", first_version, " to ",
+            file_version);
     require(header.file_size == file.bytes().size(), path, ": has ",
             file.bytes().size(), " bytes but its header says ",
             header.file_size, "; it is truncated or damaged");
     require(header.columns >= 1 && header.columns <= most_columns &&
-                header.sections <= 4 * header.columns,
+                header.sections <= 5 * header.columns,
             path, ": its header is damaged");
 }
 
@@ -216,7 +236,8 @@ Head read_head(const MappedFile& file) {
     check_header(file, head.header);
     head.table = take<TableInfo>(file, offset);
     for (std::uint32_t i = 0; i < head.header.columns; i++) {
-        head.columns.push_back(take<ColumnInfo>(file, offset));
+        head.columns.push_back(
+            take<ColumnInfo>(file, offset, column_size(head.header.version)));
     }
     for (std::uint32_t i = 0; i < head.header.sections; i++) {
         head.sections.push_back(take<SectionInfo>(file, offset));
@@ -254,13 +275,26 @@ SharedArray<T> section_array(const std::shared_ptr<const MappedFile>& file,
     fail(file->path(), ": a section is missing");
 }
 
+Normalization normalization_of(const Head& head, const ColumnInfo& info) {
+    Normalization result(static_cast<Method>(info.method), info.beta,
+                         info.activation_k);
+    if (head.header.version == 1) {
+        result.beta2 = info.beta;  // each column had its own
+        return result;
+    }
+    result.beta2 = info.beta2;
+    result.neighbours = info.neighbours;
+    result.alpha = info.alpha;
+    result.iterations = info.iterations;
+    return result;
+}
+
 BankColumn read_column(const std::shared_ptr<const MappedFile>& file,
                        const Head& head, std::uint32_t i, idx_t size) {
     const ColumnInfo& info = head.columns[i];
     BankColumn column;
     column.bank = static_cast<Bank>(info.bank);
-    column.normalization = {static_cast<Method>(info.method), info.beta,
-                            info.activation_k};
+    column.normalization = normalization_of(head, info);
     try {
         check(column.normalization);
     } catch (const Error& problem) {
@@ -277,7 +311,12 @@ BankColumn read_column(const std::shared_ptr<const MappedFile>& file,
         section_array<float>(file, head, Section::offsets, i, size);
     column.activation = ActivationSet(section_array<std::uint64_t>(
         file, head, Section::activation, i,
-        static_cast<idx_t>(ActivationSet::words_for(size))));
+        static_cast<idx_t>(
+            ActivationSet::words_for(column.has_activation() ? size : 0))));
+    if (column.normalization.method == Method::dbsn) {
+        column.log_weights = section_array<float>(
+            file, head, Section::log_weights, i, info.bank_size);
+    }
     column.lists.length = info.list_length;
     if (info.list_length > 0) {
         const idx_t count = info.bank_size * info.list_length;
@@ -309,7 +348,9 @@ NormTable table_of(const std::shared_ptr<const MappedFile>& file,
     size_t sections = 0;
     for (std::uint32_t i = 0; i < head.header.columns; i++) {
         table.columns.push_back(read_column(file, head, i, table.size()));
-        sections += table.columns[i].lists.length > 0 ? 4 : 2;
+        const BankColumn& column = table.columns[i];
+        sections += column.lists.length > 0 ? 4 : 2;
+        sections += column.log_weights.empty() ? 0 : 1;
     }
     require(head.sections.size() == sections, file->path(),
             ": a section belongs to no column");
@@ -329,6 +370,9 @@ void verify_content(const std::string& path, const NormTable& table,
     for (const float score : column.lists.scores) {
         require(!std::isnan(score), path, ": a bank list holds a NaN score");
     }
+    for (const float weight : column.log_weights) {
+        require(std::isfinite(weight), path, ": a weight is NaN or Inf");
+    }
     const auto& words = column.activation.words();
     const idx_t tail = table.size() % 64;
     require(words.empty() || tail == 0 || words[words.size() - 1] >> tail == 0,
@@ -340,6 +384,11 @@ void check_writable(const NormTable& table, const std::string& where) {
             where, "a table of ", table.columns.size(),
             " columns cannot be written; it must have 1 to ", most_columns);
     check(table);
+    for (const BankColumn& column : table.columns) {
+        require(column.normalization.method != Method::dbsn ||
+                    !column.log_weights.empty(),
+                where, "a column of dbsn without weights cannot be written");
+    }
 }
 
 }  // namespace

@@ -14,11 +14,13 @@ namespace faiss_qbnorm {
 ///   Header         64 bytes: magic, version, counts, sizes, checksum
 ///   TableInfo      48 bytes: d, metric, gallery_size, begin, end, fingerprint,
 ///                  holes
-///   ColumnInfo     48 bytes each: bank, method, beta, activation_k, ...
+///   ColumnInfo     64 bytes each: bank, method, beta, activation_k, ... (in
+///                  version 1, which is read but not written, 48 bytes)
 ///   SectionInfo    32 bytes each: kind, column, offset, size, checksum
 ///   sections       offsets float32, activation uint64 words, list labels
-///                  int64, list scores float32; a column without bank lists
-///                  has no list sections
+///                  int64, list scores float32, logarithms of weights
+///                  float32; a column without bank lists has no list
+///                  sections, only one of dbsn has weights
 ///
 /// The header's checksum covers all that stands before the first section, a
 /// section's checksum the section (XXH3, 64 bits).

@@ -43,8 +43,7 @@ void expect_near(const Answered& a, const Answered& b) {
 }
 
 Index attached(Index index, const float* originals = nullptr) {
-    return attach(std::move(index), normalization, bank.rows, bank.data.data(),
-                  originals);
+    return attach(std::move(index), normalization, bank.view(), originals);
 }
 
 Index wrapped(Index base, const float* originals = nullptr) {
@@ -290,10 +289,9 @@ TEST(Attach, RefusesWhatItCannotNormalise) {
     EXPECT_REFUSED(attached(attached(with_ids("IDMap,Flat", Metric::l2, ids))),
                    already);
     EXPECT_REFUSED(attached(make("LSH")), "Hamming");
-    EXPECT_REFUSED(
-        attach(make("Flat"), {Method::dis, -1, 1}, bank.rows, bank.data.data()),
-        "beta");
-    EXPECT_REFUSED(attach(make("Flat"), {}, 0, bank.data.data()),
+    EXPECT_REFUSED(attach(make("Flat"), {Method::dis, -1, 1}, bank.view()),
+                   "beta");
+    EXPECT_REFUSED(attach(make("Flat"), {}, bank.view().slice(0, 0)),
                    "querybank is empty");
     Index map_inside(new faiss::IndexPreTransform(
         with_ids("IDMap,Flat", Metric::l2, ids).release()));
