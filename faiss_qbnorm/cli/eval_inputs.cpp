@@ -25,9 +25,9 @@ GroundTruth default_groundtruth(const Sides& sides) {
         return contiguous_groundtruth(sides.queries, sides.items);
     }
     require(sides.queries < sides.items, sides.queries_file, " has ",
-            sides.queries, " queries, which is no whole number for each of the ",
-            sides.items, " items of ", sides.items_file,
-            "; give --groundtruth");
+            sides.queries,
+            " queries, which is no whole number for each of the ", sides.items,
+            " items of ", sides.items_file, "; give --groundtruth");
     GroundTruth truth{1, std::vector<idx_t>(sides.queries)};
     std::iota(truth.labels.begin(), truth.labels.end(), 0);
     return truth;
@@ -135,9 +135,8 @@ MatrixInputs::MatrixInputs(const EvalOptions& options) {
     }
     const std::string& file = options.similarities;
     const Sides sides =
-        options.is_v2t()
-            ? Sides{file, queries->items(), file, queries->rows()}
-            : Sides{file, queries->rows(), file, queries->items()};
+        options.is_v2t() ? Sides{file, queries->items(), file, queries->rows()}
+                         : Sides{file, queries->rows(), file, queries->items()};
     const std::vector<idx_t> kept = read_mask(options, sides.queries);
     truth = faiss_qbnorm::rows_of(read_groundtruth(options, sides, kept), kept);
     if (options.is_v2t()) truth = inverted(truth, sides.items);

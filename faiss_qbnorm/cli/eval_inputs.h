@@ -25,7 +25,6 @@ struct VectorInputs {
     Banks banks() const { return {querybank.view(), gallerybank.view()}; }
 
   private:
-
     Matrix captions_;  // what `gallery` shows where queries are masked
 };
 

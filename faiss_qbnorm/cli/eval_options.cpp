@@ -61,8 +61,7 @@ void EvalOptions::add_to(CLI::App& command) {
 void EvalOptions::add_vectors_to(CLI::App& command) {
     vectors.add_to(command);
     auto* source = command.add_option_group("source");
-    auto* items =
-        source->add_option("--gallery", gallery, "Vectors to search");
+    auto* items = source->add_option("--gallery", gallery, "Vectors to search");
     auto* matrix = source->add_option(
         "--similarities", similarities,
         "In place of vectors, their similarities: queries x items, higher is "
@@ -102,12 +101,12 @@ void EvalOptions::add_matrices_to(CLI::App& command) {
     for (const char* of_vectors : {"--metric", "--normalize"}) {
         matrix->excludes(command.get_option(of_vectors));
     }
-    auto* bank = command
-                     .add_option("--querybank-similarities",
-                                 querybank_similarities,
-                                 "Past queries x items. With v2t: bank items x "
-                                 "queries")
-                     ->needs(matrix);
+    auto* bank =
+        command
+            .add_option("--querybank-similarities", querybank_similarities,
+                        "Past queries x items. With v2t: bank items x "
+                        "queries")
+            ->needs(matrix);
     matrix->needs(bank);
     command
         .add_option("--gallerybank-similarities", gallerybank_similarities,

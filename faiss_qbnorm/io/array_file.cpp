@@ -60,6 +60,7 @@ size_t size_of(ElementType type) {
         case ElementType::float32:
         case ElementType::int32:
             return 4;
+        case ElementType::float64:
         case ElementType::int64:
             return 8;
     }
@@ -72,6 +73,8 @@ std::string name_of(ElementType type) {
             return "float32";
         case ElementType::float16:
             return "float16";
+        case ElementType::float64:
+            return "float64";
         case ElementType::int32:
             return "int32";
         case ElementType::int64:

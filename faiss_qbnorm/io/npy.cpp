@@ -56,10 +56,12 @@ ElementType element_type(const std::string& path, std::string_view header) {
     const std::string_view name = value.substr(0, value.find_first_of(" \t,}"));
     if (name == "'<f4'") return ElementType::float32;
     if (name == "'<f2'") return ElementType::float16;
+    if (name == "'<f8'") return ElementType::float64;
     if (name == "'<i4'") return ElementType::int32;
     if (name == "'<i8'") return ElementType::int64;
     fail(path, ": its elements are ", name,
-         "; save it as float32, float16, int32 or int64, little-endian");
+         "; save it as float16, float32, float64, int32 or int64, "
+         "little-endian");
 }
 
 // "(3, 4)", "(3,)"
@@ -113,6 +115,7 @@ ArrayFile open_npy(std::shared_ptr<const MappedFile> file) {
 void write_npy_header(OutputFile& out, ElementType type, idx_t rows, idx_t d) {
     const char* descr = type == ElementType::float32   ? "<f4"
                         : type == ElementType::float16 ? "<f2"
+                        : type == ElementType::float64 ? "<f8"
                         : type == ElementType::int32   ? "<i4"
                                                        : "<i8";
     std::string header = "{'descr': '" + std::string(descr) +

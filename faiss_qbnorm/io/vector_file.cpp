@@ -1,30 +1,14 @@
 #include "faiss_qbnorm/io/vector_file.h"
 
 #include <algorithm>
-#include <bit>
 #include <cstring>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/core/parallel_errors.h"
+#include "faiss_qbnorm/io/half.h"
 
 namespace faiss_qbnorm {
-
-namespace {
-
-// IEEE half to single, without a branch. A half's exponent is 112 short of a
-// single's; the product restores it, subnormals included.
-float from_half(std::uint16_t half) {
-    const std::uint32_t magnitude = (half & 0x7fffU) << 13;
-    const float scaled = std::bit_cast<float>(magnitude) * 0x1p112F;
-    const std::uint32_t special =
-        magnitude >= 0x0f800000U ? 0x7f800000U : 0U;  // Inf, NaN
-    const std::uint32_t sign = (half & 0x8000U) << 16;
-    return std::bit_cast<float>(std::bit_cast<std::uint32_t>(scaled) | special |
-                                sign);
-}
-
-}  // namespace
 
 VectorFile::VectorFile(const std::string& path, bool normalize,
                        idx_t block_rows)

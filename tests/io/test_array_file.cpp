@@ -108,6 +108,9 @@ TEST_F(ArrayFileTest, ReadsEveryTypeOfNpy) {
     const std::vector<std::uint16_t> f2{0x3c00, 0x8000, 0x7bff, 1, 2, 3};
     expect_reads("a.npy", npy(header("<f2", "(3, 2)"), bytes_of(f2)),
                  ElementType::float16, 3, 2, f2);
+    const std::vector<double> f8{1.5, -1e300, 0x1p-1074, 0.1};
+    expect_reads("a.npy", npy(header("<f8", "(2, 2)"), bytes_of(f8)),
+                 ElementType::float64, 2, 2, f8);
     const std::vector<std::int32_t> i4{-1, 2147483647, 3, 4, 5, 6};
     expect_reads("a.npy", npy(header("<i4", "(1, 6)"), bytes_of(i4)),
                  ElementType::int32, 1, 6, i4);
@@ -190,6 +193,11 @@ TEST_F(ArrayFileTest, WritesTheHeaderThatNumpyWrites) {
         "{'descr': '<f2', 'fortran_order': False, 'shape': (12, 3), }";
     text.resize(117, ' ');
     EXPECT_EQ(read_file(path), npy(text + '\n', ""));
+
+    OutputFile wide(path);
+    write_npy_header(wide, ElementType::float64, 12, 3);
+    wide.commit();
+    EXPECT_EQ(read_file(path), npy(text.replace(12, 2, "f8") + '\n', ""));
 }
 
 TEST_F(ArrayFileTest, RejectsWhatIsNoFile) {
@@ -250,7 +258,8 @@ TEST_F(ArrayFileTest, RejectsNpyThatCannotBeRead) {
               "no shape"},
              {npy("", data), "header has no fortran_order"},
              {with(">f4", "(2, 3)"), "elements are '>f4'"},
-             {with("<f8", "(3,)"), "elements are '<f8'"},
+             {with(">f8", "(3,)"), "elements are '>f8'"},
+             {with("<c8", "(3,)"), "elements are '<c8'"},
              {with("|O", "(3,)"), "elements are '|O'"},
              {with("|u1", "(24,)"), "elements are '|u1'"},
              {npy("{'descr': [('a', '<f4')], 'fortran_order': False, "
