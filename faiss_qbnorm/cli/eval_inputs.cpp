@@ -61,7 +61,7 @@ GroundTruth read_groundtruth(const EvalOptions& options, const Sides& sides,
 }
 
 // The queries that the mask leaves.
-std::vector<idx_t> read_mask(const EvalOptions& options, idx_t queries) {
+std::vector<idx_t> unmasked(const EvalOptions& options, idx_t queries) {
     std::vector<idx_t> kept(queries);
     std::iota(kept.begin(), kept.end(), 0);
     const std::string& file = options.query_mask;
@@ -70,8 +70,8 @@ std::vector<idx_t> read_mask(const EvalOptions& options, idx_t queries) {
     require(array.rows * array.d == queries, file, ": is ", array.rows, " x ",
             array.d, " but there are ", queries,
             " queries; give a number for each");
-    const std::vector<idx_t> mask = read_labels(array);
-    std::erase_if(kept, [&](idx_t query) { return mask[query] == 0; });
+    const std::vector<bool> mask = read_mask(array);
+    std::erase_if(kept, [&](idx_t query) { return !mask[query]; });
     require(!kept.empty(), file, ": leaves out every query");
     return kept;
 }
@@ -104,7 +104,7 @@ VectorInputs::VectorInputs(const EvalOptions& options) {
     gallerybank = read_bank(options, options.gallerybank, queries.d);
     const Sides sides{options.queries, queries.rows, options.gallery,
                       items->size()};
-    const std::vector<idx_t> kept = read_mask(options, queries.rows);
+    const std::vector<idx_t> kept = unmasked(options, queries.rows);
     truth = rows_of(read_groundtruth(options, sides, kept), kept);
     const bool masked = static_cast<idx_t>(kept.size()) < queries.rows;
     if (masked) queries = rows_of(queries, kept);
@@ -137,7 +137,7 @@ MatrixInputs::MatrixInputs(const EvalOptions& options) {
     const Sides sides =
         options.is_v2t() ? Sides{file, queries->items(), file, queries->rows()}
                          : Sides{file, queries->rows(), file, queries->items()};
-    const std::vector<idx_t> kept = read_mask(options, sides.queries);
+    const std::vector<idx_t> kept = unmasked(options, sides.queries);
     truth = faiss_qbnorm::rows_of(read_groundtruth(options, sides, kept), kept);
     if (options.is_v2t()) truth = inverted(truth, sides.items);
     if (static_cast<idx_t>(kept.size()) == sides.queries) return;

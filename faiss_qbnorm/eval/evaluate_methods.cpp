@@ -19,7 +19,7 @@ MethodReport report_of(const FullRanking& ranking, Method method,
         collected.add(
             ranking.target_ranks[i],
             std::span(ranking.labels).subspan(i * occurrence_k, occurrence_k),
-            ranking.open[i] != 0);
+            method == Method::gc || ranking.open[i] != 0);
     }
     return collected.report(method, gallery_size);
 }
