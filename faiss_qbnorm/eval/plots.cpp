@@ -36,6 +36,7 @@ std::vector<ChartPoint> distribution(std::span<const idx_t> occurrences) {
 Chart k_occurrence_plot(const std::vector<OccurrenceSeries>& series, idx_t k) {
     const std::string name = std::to_string(k) + "-occurrence";
     Chart chart;
+    chart.width = 720;  // room for a legend where nothing comes up often
     chart.title =
         "Hubness: how often items are among the top " + std::to_string(k);
     chart.x = {name + " (bins 0, 1, 2–3, 4–7, …)", Scale::log, true, {}, {}};

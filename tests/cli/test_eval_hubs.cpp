@@ -28,7 +28,8 @@ TEST_F(SmallEval, HubsAndWhatTheyTake) {
     size_t with_bank_queries = 0;
     for (const json& found : methods) {
         const Labels counts = occurrences(
-            expected, faiss_qbnorm::method_from_name(found["name"]));
+            expected,
+            faiss_qbnorm::method_from_name(found["name"].get<std::string>()));
         const auto used = 1000 - std::count(counts.begin(), counts.end(), 0);
         EXPECT_NEAR(found["retrieved"], static_cast<double>(used) / 1000, 1e-9);
         ASSERT_EQ(found["hubs"].size(), 3U);
