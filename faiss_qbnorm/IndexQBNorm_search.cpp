@@ -9,6 +9,7 @@
 #include "faiss_qbnorm/faiss/offset_distance.h"
 #include "faiss_qbnorm/faiss/range_base.h"
 #include "faiss_qbnorm/faiss/search_base.h"
+#include "faiss_qbnorm/faiss/search_dualdis.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 #include "faiss_qbnorm/search.h"
 
@@ -58,7 +59,7 @@ void IndexQBNorm::check_searchable(const Call& call) const {
 
 const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(
     const Call& call) const {
-    if (call.method == Method::dualis) return fitted_.columns.back();
+    if (is_dual(call.method)) return fitted_.columns.back();
     if (call.method == Method::cent) return fitted_.columns.front();
     const BankColumn& column = column_of(*table(), call.bank);
     return fitted_.columns[&column - table()->columns.data()];
@@ -66,9 +67,11 @@ const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(
 
 SearchPlan IndexQBNorm::plan_of(const Call& call) const {
     const BoundColumn& bound = column_for(call);
+    const Method method =
+        call.method == Method::dualdis ? Method::dualis : call.method;
     return {*engine_,           table()->metric, bound.column,
             bound.least_offset, *bound.table,    bound_gallery_.get(),
-            bound_vectors_,     call.method,     call.k_factor,
+            bound_vectors_,     method,          call.k_factor,
             min_candidates};
 }
 
@@ -87,9 +90,14 @@ void IndexQBNorm::search(idx_t n, const float* x, idx_t k, float* distances,
         check_searchable(call);
         check_finite(view(n, x), "queries");
         std::vector<QueryReport> reports(call.stats ? n : 0);
-        search_base(*base_index, plan_of(call), view(n, x), k,
-                    {distances, labels}, call.base.get(),
-                    call.stats ? reports.data() : nullptr);
+        QueryReport* const report = call.stats ? reports.data() : nullptr;
+        if (call.method == Method::dualdis) {
+            search_dualdis(*base_index, plan_of(call), *table(), view(n, x), k,
+                           {distances, labels}, call.base.get(), report);
+        } else {
+            search_base(*base_index, plan_of(call), view(n, x), k,
+                        {distances, labels}, call.base.get(), report);
+        }
         scores_to_distances(table()->metric, n * k, labels, distances);
         if (call.stats) *call.stats = stats_of(reports);
     });
@@ -107,6 +115,9 @@ void IndexQBNorm::range_search(idx_t n, const float* x, float radius,
         }
         require(n >= 0 && result != nullptr, "n is ", n,
                 " but must be at least 0, and the result not a null pointer");
+        require(call.method != Method::dualdis,
+                "range_search has no meaning under dualdis, whose scores are "
+                "products of several kinds; set normalization.method = dualis");
         check_searchable(call);
         check_finite(view(n, x), "queries");
         const QBNormSearchStats stats =
@@ -217,6 +228,8 @@ void IndexQBNorm::search_subset(idx_t n, const float* x, idx_t k_base,
         const Call call = call_of(nullptr);
         check_searchable(call);
         check_finite(view(n, x), "queries");
+        require(call.method != Method::dualdis,
+                "search_subset does not do dualdis; use search");
         const SearchPlan plan = plan_of(call);
         std::vector<float> scores(n * k_base);
         std::vector<idx_t> candidates(n * k_base);

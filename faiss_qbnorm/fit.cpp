@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/fit/column_fitter.h"
+#include "faiss_qbnorm/fit/sinkhorn.h"
+#include "faiss_qbnorm/similarities/vector_similarities.h"
 
 namespace faiss_qbnorm {
 
@@ -31,6 +34,10 @@ void check_inputs(const Gallery& gallery, const Banks& banks,
         normalization.method != Method::gc,
         "gc ranks by the bank itself and has no table; use qbnorm search or "
         "eval with the bank");
+    require(normalization.method != Method::dualdis ||
+                options.metric == Metric::inner_product,
+            "dualdis multiplies similarities, which distances of l2 are not; "
+            "use dualis, or unit vectors and the inner product");
     require(!is_dual(normalization.method) || banks.gallerybank.rows > 0,
             "method ", name_of(normalization.method), " needs a gallerybank");
     check_bank(gallery, banks.querybank, "querybank");
@@ -70,9 +77,22 @@ idx_t list_length(const FitOptions& options, idx_t gallery_size) {
                     std::max<idx_t>(gallery_size, 1));
 }
 
-SharedArray<float> weights_for(const Gallery&, const Banks&,
+// The whole gallery's, of whichever rows the table is.
+SharedArray<float> weights_for(const Gallery& gallery, const Banks& banks,
                                const FitOptions& options) {
-    return options.log_weights;
+    if (!options.log_weights.empty()) return options.log_weights;
+    const MemoryGallery others(banks.gallerybank);
+    const VectorSimilarities to_gallery(options.metric, gallery,
+                                        banks.querybank, "querybank");
+    std::optional<VectorSimilarities> to_others;
+    std::vector<const Similarities*> targets{&to_gallery};
+    if (banks.gallerybank.rows > 0) {
+        to_others.emplace(options.metric, others, banks.querybank, "querybank");
+        targets.push_back(&*to_others);
+    }
+    const Normalization& normalization = options.normalization;
+    return sinkhorn_log_weights(targets, normalization.beta,
+                                normalization.iterations);
 }
 
 using Fitters = std::vector<std::unique_ptr<ColumnFitter>>;

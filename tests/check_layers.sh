@@ -15,7 +15,7 @@ layer() {
     faiss_qbnorm/make_engine.*) echo 3 make_engine ;;
     faiss_qbnorm/similarities/*) echo 3 similarities ;;
     faiss_qbnorm/fit.* | faiss_qbnorm/fit/*) echo 4 fit ;;
-    faiss_qbnorm/search.*) echo 3 search ;;
+    faiss_qbnorm/search.* | faiss_qbnorm/rerank_dualdis.*) echo 3 search ;;
     faiss_qbnorm/eval/*) echo 5 eval ;;
     faiss_qbnorm/tune/*) echo 6 tune ;;
     faiss_qbnorm/faiss/*) echo 7 faiss ;;

@@ -145,6 +145,13 @@ void EvalOptions::check() const {
         throw CLI::ValidationError(
             "--index", "is of the gallery, which v2t does not search");
     }
+    const bool gc = std::any_of(
+        asked.begin(), asked.end(),
+        [](const Normalization& n) { return n.method == Method::gc; });
+    if (!index.empty() && gc) {
+        throw CLI::ValidationError(
+            "--index", "takes no gc, which needs the bank at every search");
+    }
 }
 
 std::vector<Normalization> EvalOptions::normalizations() const {

@@ -8,6 +8,7 @@
 #include "faiss_qbnorm/cli/validators.h"
 #include "faiss_qbnorm/io/array_file.h"
 #include "faiss_qbnorm/io/table_file.h"
+#include "faiss_qbnorm/rerank_dualdis.h"
 #include "faiss_qbnorm/search.h"
 
 namespace faiss_qbnorm::cli {
@@ -155,11 +156,15 @@ struct Rerank {
                               batch.best_labels.data()};
         const idx_t candidates =
             static_cast<idx_t>(batch.labels.size()) / batch.n;
+        const Candidates lists{batch.n, candidates, batch.scores.data(),
+                               batch.labels.data(), batch.first};
+        const Method method = method_of(norm_table);
         naming(labels + ", " + distances, [&] {
-            engine.rerank(bound, method_of(norm_table),
-                          {batch.n, candidates, batch.scores.data(),
-                           batch.labels.data(), batch.first},
-                          answer.k, answers);
+            if (method == Method::dualdis) {
+                rerank_dualdis(norm_table, lists, answer.k, answers);
+            } else {
+                engine.rerank(bound, method, lists, answer.k, answers);
+            }
         });
         scores_to_distances(norm_table.metric, batch.n * answer.k,
                             answers.labels, answers.scores);

@@ -7,10 +7,12 @@
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/faiss_file.h"
 #include "faiss_qbnorm/cli/validators.h"
+#include "faiss_qbnorm/eval/full_ranking.h"
 #include "faiss_qbnorm/index_io.h"
 #include "faiss_qbnorm/io/index_file.h"
 #include "faiss_qbnorm/io/table_file.h"
 #include "faiss_qbnorm/io/vector_file.h"
+#include "faiss_qbnorm/similarities/vector_similarities.h"
 
 namespace faiss_qbnorm::cli {
 
@@ -24,6 +26,7 @@ struct Search {
     std::string index;
     std::string index_parameters;
     std::string queries;
+    std::string querybank;
     std::optional<float> k_factor;
     AnswerOptions answer;
 
@@ -33,12 +36,17 @@ struct Search {
             "--table", table,
             "Table of the gallery (.qbn); a QBNorm index has its own");
         auto* source = command.add_option_group("source");
-        source->add_option("--gallery", gallery, "Vectors, scanned exactly")
-            ->needs(fitted);
+        source->add_option("--gallery", gallery, "Vectors, scanned exactly");
         auto* file = source->add_option("--index", index,
                                         "QBNorm index file (qbnorm attach), or "
                                         "FAISS index file");
         source->require_option(1);
+        command
+            .add_option("--querybank", querybank,
+                        "Rank --gallery by gc with this bank: no table holds "
+                        "what gc needs")
+            ->excludes(fitted)
+            ->excludes(file);
         command
             .add_option("--index-params", index_parameters,
                         "FAISS's words: nprobe=32,efSearch=64")
@@ -59,11 +67,14 @@ struct Search {
         const Matrix asked = common.timed("read", [&] {
             return VectorFile(queries, vectors.normalize).read();
         });
-        AnswerFiles files(answer.prefix, {table, gallery, index, queries},
+        AnswerFiles files(answer.prefix,
+                          {table, gallery, index, queries, querybank},
                           asked.rows, answer.k);
         std::vector<float> distances(asked.rows * answer.k);
         std::vector<idx_t> labels(asked.rows * answer.k);
-        if (index.empty()) {
+        if (!querybank.empty()) {
+            search_by_gc(asked.view(), distances.data(), labels.data());
+        } else if (index.empty()) {
             search_gallery(*engine, *norm_table, asked.view(), distances.data(),
                            labels.data());
         } else {
@@ -83,7 +94,10 @@ struct Search {
         require(!is_fitted || table.empty(), index,
                 ": is a QBNorm index and has a table of its own; leave out "
                 "--table");
-        if (is_fitted) return std::nullopt;
+        if (is_fitted || !querybank.empty()) return std::nullopt;
+        require(!table.empty() || gallery.empty(), gallery,
+                ": needs the --table of its fit, or a --querybank to rank by "
+                "gc");
         require(!table.empty(), index,
                 ": is no QBNorm index and needs a --table; or make it one with "
                 "qbnorm attach");
@@ -109,6 +123,11 @@ struct Search {
                              norm_table.metric);
         });
         const Method method = normalization_of(norm_table).method;
+        if (method == Method::dualdis) {
+            search_all(items, {method, &norm_table}, asked, nullptr,
+                       {distances, labels});
+            return;
+        }
         common.timed("search", [&] {
             exact_search(engine, items, norm_table.metric, &norm_table, method,
                          asked, answer.k, {distances, labels},
@@ -116,6 +135,36 @@ struct Search {
             scores_to_distances(norm_table.metric, asked.rows * answer.k,
                                 labels, distances);
         });
+    }
+
+    void search_by_gc(const MatrixView& asked, float* distances,
+                      idx_t* labels) {
+        const VectorFile items(gallery, vectors.normalize);
+        require_same_d(queries, asked.d, gallery, items.d());
+        const Matrix bank = common.timed("read", [&] {
+            return VectorFile(querybank, vectors.normalize).read();
+        });
+        require_same_d(querybank, bank.d, gallery, items.d());
+        const VectorSimilarities to_bank(metric_from_name(vectors.metric),
+                                         items, bank.view(), querybank);
+        search_all(items, {Method::gc, nullptr}, asked, &to_bank,
+                   {distances, labels});
+    }
+
+    // By the methods whose scores no offset expresses.
+    void search_all(const VectorFile& items, const TabledMethod& method,
+                    const MatrixView& asked, const Similarities* bank,
+                    const Answers& answers) {
+        const Metric metric = metric_from_name(vectors.metric);
+        const VectorSimilarities scores(metric, items, asked, queries);
+        const FullRanking ranking = common.timed("search", [&] {
+            const TabledMethod methods[] = {method};
+            return rank_all(scores, methods, {answer.k, {}, bank}).front();
+        });
+        std::copy(ranking.scores.begin(), ranking.scores.end(), answers.scores);
+        std::copy(ranking.labels.begin(), ranking.labels.end(), answers.labels);
+        scores_to_distances(metric, asked.rows * answer.k, answers.labels,
+                            answers.scores);
     }
 
     void search_index(const std::shared_ptr<const Engine>& engine,

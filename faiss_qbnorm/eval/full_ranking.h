@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "faiss_qbnorm/eval/method_scores.h"
+#include "faiss_qbnorm/core/method_scores.h"
 #include "faiss_qbnorm/similarities/similarities.h"
 
 namespace faiss_qbnorm {

@@ -4,7 +4,7 @@
 #include <span>
 #include <vector>
 
-#include "faiss_qbnorm/eval/method_scores.h"
+#include "faiss_qbnorm/core/method_scores.h"
 
 namespace faiss_qbnorm {
 

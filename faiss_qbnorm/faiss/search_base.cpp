@@ -54,18 +54,19 @@ void for_each_selected_block(const MatrixView& vectors,
     flush();
 }
 
-idx_t candidates_of(const Asked& asked, const SearchPlan& plan, idx_t k) {
+idx_t candidates_of(const faiss::Index& index,
+                    const faiss::SearchParameters* params,
+                    const SearchPlan& plan, idx_t k) {
     require(std::isfinite(plan.k_factor) && plan.k_factor >= 1, "k_factor is ",
             plan.k_factor, " but must be at least 1");
-    const idx_t ntotal = asked.index.ntotal;
+    const idx_t ntotal = index.ntotal;
     const double wanted = std::ceil(static_cast<double>(k) * plan.k_factor);
     if (wanted >= static_cast<double>(ntotal)) return ntotal;
     idx_t candidates =
         std::max(static_cast<idx_t>(wanted), plan.min_candidates);
-    if (const auto* hnsw =
-            dynamic_cast<const faiss::IndexHNSW*>(&asked.index)) {
+    if (const auto* hnsw = dynamic_cast<const faiss::IndexHNSW*>(&index)) {
         const auto* given =
-            dynamic_cast<const faiss::SearchParametersHNSW*>(asked.params);
+            dynamic_cast<const faiss::SearchParametersHNSW*>(params);
         candidates = std::max<idx_t>(
             candidates, given ? given->efSearch : hnsw->hnsw.efSearch);
     }
@@ -128,7 +129,7 @@ void search_candidates(const Asked& asked, const SearchPlan& plan, idx_t k,
                        const Answers& answers, QueryReport* reports) {
     const MatrixView& queries = asked.queries;
     require_scores(asked.index, asked.params);
-    const idx_t candidates = candidates_of(asked, plan, k);
+    const idx_t candidates = candidates_of(asked.index, asked.params, plan, k);
     const idx_t batch = query_batch(candidates);
     // What a report looks at does not stay on a device.
     if (!reports &&
@@ -222,6 +223,12 @@ QBNormSearchStats stats_of(std::span<const QueryReport> reports) {
         stats.certified += report.certified ? 1 : 0;
     }
     return stats;
+}
+
+idx_t candidates_of(const faiss::Index& base, const SearchPlan& plan, idx_t k,
+                    const faiss::SearchParameters* params) {
+    return candidates_of(innermost(base), innermost_params(base, params), plan,
+                         k);
 }
 
 void search_base(const faiss::Index& base, const SearchPlan& plan,

@@ -32,4 +32,8 @@ void search_base(const faiss::Index& base, const SearchPlan& plan,
                  const faiss::SearchParameters* params,
                  QueryReport* reports = nullptr);
 
+/// How many candidates such a search takes of a base that is not scanned.
+idx_t candidates_of(const faiss::Index& base, const SearchPlan& plan, idx_t k,
+                    const faiss::SearchParameters* params);
+
 }  // namespace faiss_qbnorm

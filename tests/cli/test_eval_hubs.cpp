@@ -135,6 +135,27 @@ TEST_F(IndexEval, AnIvfIndexMissesWhatItDoesNotProbe) {
               all["index"]["methods"][2]["candidates"]);
 }
 
+TEST_F(IndexEval, EveryMethodButGc) {
+    faiss::IndexFlatIP flat(24);
+    write(flat);
+    write_npy(folder / "itembank.npy", testdata::unit(70, 24, 4));
+    const Command banks = eval.with("--gallerybank", "itembank.npy");
+    const json all = report(
+        banks.with("--methods none,cent,csls,nnn,is,dis,dualis,dualdis,dbsn"));
+    ASSERT_EQ(all["methods"].size(), 9U);
+    for (size_t i = 0; i < 9; i++) {
+        const json& exact = all["methods"][i];
+        const json& through = all["index"]["methods"][i];
+        // dualdis has candidates only, where a gate of two is closed.
+        if (exact["name"] == "dualdis") continue;
+        EXPECT_EQ(exact["R@50"], through["R@50"]) << exact["name"];
+        EXPECT_EQ(exact["skewness"], through["skewness"]) << exact["name"];
+        EXPECT_EQ(exact["gate_open"], through["gate_open"]) << exact["name"];
+    }
+    expect_refusal(run(eval.with("--methods", "none,gc")), 2,
+                   {"--index", "gc"});
+}
+
 TEST_F(IndexEval, RefusesAnotherGallerysIndex) {
     faiss::IndexFlatIP flat(24);
     flat.add(999, gallery.data.data());

@@ -1,4 +1,4 @@
-#include "faiss_qbnorm/eval/method_scores.h"
+#include "faiss_qbnorm/core/method_scores.h"
 
 #include <algorithm>
 #include <limits>

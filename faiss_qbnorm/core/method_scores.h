@@ -48,6 +48,7 @@ class MethodScores {
 
     /// Whether the query's gate is open, of dualdis either of its gates.
     bool open(idx_t query) const { return gates_[query] != 0; }
+    bool both_open(idx_t query) const { return gates_[query] == both; }
 
   private:
     enum Gates : std::uint8_t { closed = 0, first = 1, second = 2, both = 3 };
