@@ -64,7 +64,7 @@ TEST_F(Inspect, SaysWhatEveryColumnIs) {
     auto two = faiss_qbnorm::read_table(folder / "table.qbn");
     two.columns.push_back(two.columns[0]);
     two.columns[1].bank = faiss_qbnorm::Bank::gallerybank;
-    two.columns[1].normalization.beta = 12.5;
+    two.columns[1].normalization.beta2 = 12.5;
     write_table(two, folder / "two.qbn");
     expect_says(done("inspect two.qbn"),
                 {"querybank of 90, method dis, beta 20;",
