@@ -8,6 +8,7 @@
 #include "faiss_qbnorm/core/matrix.h"
 #include "faiss_qbnorm/fit/column_fitter.h"
 #include "faiss_qbnorm/fit/sinkhorn.h"
+#include "faiss_qbnorm/similarities/ranged_gallery.h"
 #include "faiss_qbnorm/similarities/vector_similarities.h"
 
 namespace faiss_qbnorm {
@@ -82,7 +83,8 @@ SharedArray<float> weights_for(const Gallery& gallery, const Banks& banks,
                                const FitOptions& options) {
     if (!options.log_weights.empty()) return options.log_weights;
     const MemoryGallery others(banks.gallerybank);
-    const VectorSimilarities to_gallery(options.metric, gallery,
+    const RangedGallery ranged(gallery);
+    const VectorSimilarities to_gallery(options.metric, ranged.get(),
                                         banks.querybank, "querybank");
     std::optional<VectorSimilarities> to_others;
     std::vector<const Similarities*> targets{&to_gallery};

@@ -22,6 +22,9 @@ class Gallery {
     /// What errors call it: a file name, or "gallery".
     virtual std::string name() const = 0;
 
+    /// Whether some of its items can be read without the others.
+    virtual bool has_ranges() const { return true; }
+
     /// Shows `visit` the items with labels [begin, end), each once, in blocks
     /// that are valid during the call. Throws on NaN or Inf, naming the row.
     virtual void for_each_block(idx_t begin, idx_t end,

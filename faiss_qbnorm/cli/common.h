@@ -119,6 +119,8 @@ void add_search(CLI::App& app);
 void add_rerank(CLI::App& app);
 void add_fold(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_tune(CLI::App& app);
+void add_bank(CLI::App& app);
 void add_inspect(CLI::App& app);
 
 }  // namespace faiss_qbnorm::cli

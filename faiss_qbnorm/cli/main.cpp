@@ -28,6 +28,8 @@ int main(int argc, char** argv) {
         add_rerank(app);
         add_fold(app);
         add_eval(app);
+        add_tune(app);
+        add_bank(app);
         add_inspect(app);
         try {
             app.parse(argc, argv);

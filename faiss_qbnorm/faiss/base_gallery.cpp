@@ -107,11 +107,20 @@ BaseGallery::BaseGallery(const faiss::Index& index)
 BaseGallery::BaseGallery(const faiss::Index& index, idx_t size)
     : index_(index), size_(size) {}
 
+bool BaseGallery::has_ranges() const {
+    return flat_vectors(index_).has_value();
+}
+
 void BaseGallery::for_each_block(idx_t begin, idx_t end,
                                  const BlockVisitor& visit) const {
-    require(begin == 0 && end == size(),
-            "an index is read as a whole, not rows ", begin, ":", end);
-    for_each_selected_block({}, visit);
+    if (begin == 0 && end == size()) {
+        for_each_selected_block({}, visit);
+        return;
+    }
+    const auto flat = flat_vectors(index_);
+    require(flat.has_value(), "an index is read as a whole, not rows ", begin,
+            ":", end);
+    MemoryGallery(*flat).for_each_block(begin, end, visit);
 }
 
 void BaseGallery::for_each_selected_block(const Wanted& wanted,

@@ -26,7 +26,8 @@ class BaseGallery : public Gallery {
     int d() const override { return static_cast<int>(index_.d); }
     std::string name() const override { return "the base index"; }
 
-    /// Only the whole range can be read.
+    /// A flat base's have ranges.
+    bool has_ranges() const override;
     void for_each_block(idx_t begin, idx_t end,
                         const BlockVisitor& visit) const override;
 
@@ -51,6 +52,7 @@ class OriginalsGallery : public Gallery {
     idx_t holes() const override { return size_ - vectors_.rows; }
     int d() const override { return vectors_.d; }
     std::string name() const override { return "gallery"; }
+    bool has_ranges() const override { return false; }
     void for_each_block(idx_t begin, idx_t end,
                         const BlockVisitor& visit) const override;
 

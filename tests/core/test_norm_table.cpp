@@ -118,7 +118,8 @@ TEST(Normalization, ChecksItsRanges) {
         EXPECT_THROW_SAYING(check({Method::is, beta, 1}), Error, "beta");
     }
     EXPECT_THROW_SAYING(check({Method::is, 20, 0}), Error, "activation_k");
-    EXPECT_THROW_SAYING(method_from_name("softmax"), Error, "none, cent, gc, csls");
+    EXPECT_THROW_SAYING(method_from_name("softmax"), Error,
+                        "none, cent, gc, csls");
     EXPECT_THROW_SAYING(metric_from_name("cosine"), Error, "ip, l2");
     EXPECT_EQ(method_from_name("dis"), Method::dis);
     EXPECT_EQ(metric_from_name("l2"), Metric::l2);
