@@ -31,7 +31,7 @@ MethodTables fit_methods(
     std::vector<Normalization> fitted;
     const auto softmax =
         std::find_if(asked.begin(), asked.end(), [](const Normalization& n) {
-            return column_kind(n.method) == Method::is;
+            return needs_table(n.method) && column_kind(n.method) == Method::is;
         });
     fitted.push_back(softmax == asked.end() ? Normalization(Method::dis)
                                             : *softmax);
