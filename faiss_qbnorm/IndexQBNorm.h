@@ -12,6 +12,7 @@
 #include "faiss_qbnorm/faiss/built_against.h"
 #include "faiss_qbnorm/faiss/search_report.h"
 #include "faiss_qbnorm/fit.h"
+#include "faiss_qbnorm/tune/choose_beta.h"
 
 namespace faiss_qbnorm {
 
@@ -86,8 +87,18 @@ struct IndexQBNorm : faiss::Index {
     void set_querybank(idx_t m, const float* bank,
                        const float* gallery = nullptr);
 
-    /// The same with a gallerybank (mg x d, other items of the gallery's kind),
-    /// which dualis and dualdis need and dbsn and cent take.
+    /// The same with beta, and which of none, is and dis (or `method`, where it
+    /// is given), chosen for the vectors that the base holds by n unlabelled
+    /// queries (n x d; a thousand if there are; none: by the bank alone) as
+    /// choose_beta does. The choice is in `normalization`, too. Bases other
+    /// than flat ones are read into memory for it.
+    BetaChoice set_querybank_auto(idx_t m, const float* bank, idx_t n,
+                                  const float* queries,
+                                  std::optional<Method> method = {},
+                                  const float* gallery = nullptr);
+
+    /// As set_querybank, with a gallerybank (mg x d, other items of the
+    /// gallery's kind), which dualis and dualdis need and dbsn and cent take.
     void set_banks(idx_t m, const float* bank, idx_t mg,
                    const float* gallerybank, const float* gallery = nullptr);
 
@@ -218,6 +229,8 @@ struct IndexQBNorm : faiss::Index {
 
     // Fitting (IndexQBNorm.cpp).
     FitOptions options_for(const Normalization& parameters) const;
+    BetaChoice choose(const MatrixView& bank, const MatrixView& queries,
+                      std::optional<Method> method, const float* gallery) const;
     Fitted fit_all(const Banks& banks, const float* gallery) const;
     Fitted bind(NormTable table) const;
     void restore(std::optional<NormTable> stored, const Banks& banks);

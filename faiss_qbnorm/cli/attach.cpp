@@ -24,7 +24,7 @@ struct Attach {
 
     explicit Attach(CLI::App& command) : common(command) {
         command.add_option("--index", index, "FAISS index file")->required();
-        bank.add_to(command);
+        bank.add_to(command, false);
         command.add_option("--gallery", gallery,
                            "The indexed vectors, in the order of their labels "
                            "(in an ID map, of adding), where the index stores "

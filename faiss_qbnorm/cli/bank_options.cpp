@@ -5,12 +5,20 @@
 
 namespace faiss_qbnorm::cli {
 
-void Hyperparameters::add_to(CLI::App& command) {
+void Hyperparameters::add_to(CLI::App& command, bool may_choose) {
+    std::string what =
+        "Inverse temperature of is, dis, dualis, dualdis (default 20) and dbsn "
+        "(100)";
+    if (may_choose) what += "; auto chooses it for is and dis (qbnorm tune)";
     command
-        .add_option("--beta", beta,
-                    "Inverse temperature of is, dis, dualis, dualdis (default "
-                    "20) and dbsn (100)")
-        ->check(beta_range);
+        .add_option_function<std::string>(
+            "--beta",
+            [this](const std::string& text) {
+                auto_beta = text == "auto";
+                if (!auto_beta) beta = std::stof(text);
+            },
+            what)
+        ->check(may_choose ? beta_or_auto : beta_range);
     command
         .add_option("--beta2", beta2,
                     "That of the gallerybank, of dualis and dualdis (default "
@@ -48,18 +56,22 @@ Normalization Hyperparameters::of(Method method) const {
     return result;
 }
 
-void BankOptions::add_to(CLI::App& command) {
+void BankOptions::add_to(CLI::App& command, bool may_choose) {
     command.add_option("--querybank", querybank, "Past queries")->required();
     command.add_option("--gallerybank", gallerybank,
                        "Other items of the gallery's kind, which dualis and "
                        "dualdis need and dbsn and cent take");
-    command
-        .add_option("--method", method,
-                    "is, dis, csls, nnn, cent, dbsn, dualis or dualdis")
-        ->check(CLI::IsMember(
-            {"is", "dis", "csls", "nnn", "cent", "dbsn", "dualis", "dualdis"}))
+    std::vector<std::string> methods{"is",   "dis",  "csls",   "nnn",
+                                     "cent", "dbsn", "dualis", "dualdis"};
+    std::string what = "is, dis, csls, nnn, cent, dbsn, dualis or dualdis";
+    if (may_choose) {
+        methods.emplace_back("auto");
+        what += "; auto chooses none, is or dis, and beta (qbnorm tune)";
+    }
+    command.add_option("--method", method, what)
+        ->check(CLI::IsMember(methods))
         ->required();
-    hyperparameters.add_to(command);
+    hyperparameters.add_to(command, may_choose);
 }
 
 BankMatrices::BankMatrices(const BankOptions& options, bool normalize)

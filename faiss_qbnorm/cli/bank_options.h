@@ -12,13 +12,15 @@ namespace faiss_qbnorm::cli {
 /// The hyperparameters of all methods; what is not given is as published.
 struct Hyperparameters {
     std::optional<float> beta;
+    bool auto_beta = false;  ///< --beta auto
     std::optional<float> beta2;
     std::optional<idx_t> activation_k;
     std::optional<idx_t> neighbours;
     std::optional<float> alpha;
     std::optional<int> iterations;
 
-    void add_to(CLI::App& command);
+    /// --beta may be auto where `may_choose`.
+    void add_to(CLI::App& command, bool may_choose);
     Normalization of(Method method) const;
 };
 
@@ -30,7 +32,8 @@ struct BankOptions {
     std::string method;
     Hyperparameters hyperparameters;
 
-    void add_to(CLI::App& command);
+    /// --method and --beta may be auto where `may_choose`.
+    void add_to(CLI::App& command, bool may_choose);
     Normalization normalization() const {
         return hyperparameters.of(method_from_name(method));
     }

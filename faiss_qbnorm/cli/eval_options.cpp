@@ -47,7 +47,7 @@ void EvalOptions::add_to(CLI::App& command) {
         ->delimiter(',')
         ->check(CLI::IsMember(method_names()))
         ->default_str(joined(methods));
-    hyperparameters.add_to(command);
+    hyperparameters.add_to(command, false);
     command.add_option("--plot", plot,
                        "Draw how often items are among the top 10, under each "
                        "method (.svg)");

@@ -24,6 +24,13 @@ inline const CLI::Validator beta_range(
     },
     "in (0, 10000]");
 
+inline const CLI::Validator beta_or_auto(
+    [](const std::string& text) -> std::string {
+        std::string checked = text;
+        return text == "auto" ? "" : beta_range(checked);
+    },
+    "in (0, 10000] or auto");
+
 inline const CLI::Validator k_factor_range(
     [](const std::string& text) -> std::string {
         char* end = nullptr;

@@ -30,6 +30,7 @@ void rank(const Similarities& queries, const Similarities& querybank,
           const GroundTruth& truth, std::vector<MethodReport>& reports) {
     check(truth, queries.rows(), queries.items());
     std::vector<TabledMethod> tabled;
+    tabled.reserve(which.size());
     for (const size_t method : which) tabled.push_back(tables.tabled(method));
     const std::vector<FullRanking> rankings =
         rank_all(queries, tabled, {occurrence_k, truth.labels, &querybank});
