@@ -31,7 +31,7 @@ double rank_among(std::span<const float> keys, std::span<const idx_t> labels,
     return mean_rank(count);
 }
 
-// Whether each query's answers are normalised can be asked for one call only.
+// A call's statistics say how many gates opened, not whose.
 IndexReport search(const IndexQBNorm& index, Method method,
                    const VectorInputs& inputs) {
     const idx_t nq = inputs.queries.rows;

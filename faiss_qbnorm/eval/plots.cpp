@@ -24,6 +24,7 @@ std::vector<ChartPoint> distribution(std::span<const idx_t> occurrences) {
             std::bit_floor(static_cast<std::uint64_t>(count)))]++;
     }
     std::vector<ChartPoint> points;
+    points.reserve(items.size());
     for (const auto& [first, number] : items) {
         points.push_back({first == 0 ? 0 : middle_of_bin(first),
                           static_cast<double>(number)});

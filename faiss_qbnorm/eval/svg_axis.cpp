@@ -66,7 +66,7 @@ std::string tick_label(double value) {
     const int exponent = static_cast<int>(std::floor(std::log10(size) + 1e-9));
     const double mantissa = value / std::pow(10, exponent);
     if (exponent >= 6 || exponent <= -5) {
-        const std::string power = power_of_ten(exponent);
+        std::string power = power_of_ten(exponent);
         const auto factor = std::lround(mantissa);
         if (factor == 1) return power;
         return std::to_string(factor).append("·").append(power);
@@ -117,9 +117,11 @@ void AxisLayout::lay_linear(double low, double high) {
     const double step = round_up((high - low) / most_steps);
     begin_ = axis_.from ? low : std::floor(low / step + 1e-9) * step;
     end_ = axis_.to ? high : std::ceil(high / step - 1e-9) * step;
-    for (double i = std::ceil(begin_ / step - 1e-9);
-         i * step <= end_ + step * 1e-9; i++) {
-        ticks_.push_back({i * step, with_decimals(i * step, step)});
+    const auto first = std::llround(std::ceil(begin_ / step - 1e-9));
+    const auto last = std::llround(std::floor(end_ / step + 1e-9));
+    for (auto i = first; i <= last; i++) {
+        const double value = static_cast<double>(i) * step;
+        ticks_.push_back({value, with_decimals(value, step)});
     }
 }
 
@@ -129,7 +131,7 @@ void AxisLayout::lay_log(double low, double high) {
     begin_ = std::log10(low) - (axis_.from ? 0 : room);
     end_ = std::log10(high) + (axis_.to ? 0 : room);
     const double decades = end_ - begin_;
-    for (double e = std::floor(begin_); e <= end_; e++) {
+    for (int e = static_cast<int>(std::floor(begin_)); e <= end_; e++) {
         for (int factor = 1; factor < 10; factor++) {
             const double value = factor * std::pow(10, e);
             const double at = std::log10(value);
