@@ -40,7 +40,7 @@ struct Keyed {
 }  // namespace
 
 void rerank_dualdis(const NormTable& table, const Candidates& candidates,
-                    idx_t k, const Answers& answers, std::uint8_t* both_open) {
+                    idx_t k, const Answers& answers, std::uint8_t* open_gates) {
     MethodScores scores({Method::dualdis, &table}, table.size());
     std::vector<idx_t> top1(candidates.nq);
     ParallelErrors errors;
@@ -54,7 +54,10 @@ void rerank_dualdis(const NormTable& table, const Candidates& candidates,
 #pragma omp parallel for
     for (idx_t list = 0; list < candidates.nq; list++) {
         errors.run([&] {
-            if (both_open) both_open[list] = scores.both_open(list);
+            if (open_gates) {
+                open_gates[list] =
+                    static_cast<std::uint8_t>(scores.open_gates(list));
+            }
             std::vector<Keyed> items;
             for (idx_t i = list * candidates.k; i < (list + 1) * candidates.k;
                  i++) {

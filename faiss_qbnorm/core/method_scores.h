@@ -1,5 +1,6 @@
 #pragma once
 
+#include <bit>
 #include <cmath>
 
 #include "faiss_qbnorm/core/norm_table.h"
@@ -48,7 +49,8 @@ class MethodScores {
 
     /// Whether the query's gate is open, of dualdis either of its gates.
     bool open(idx_t query) const { return gates_[query] != 0; }
-    bool both_open(idx_t query) const { return gates_[query] == both; }
+    /// How many of dualdis' gates are open.
+    int open_gates(idx_t query) const { return std::popcount(gates_[query]); }
 
   private:
     enum Gates : std::uint8_t { closed = 0, first = 1, second = 2, both = 3 };
@@ -63,18 +65,14 @@ class MethodScores {
                 return s * s;
             case both:
                 return exponent(first_, item, s) + exponent(second_, item, s);
-            case first:
-                return s == 0 ? 0
-                              : std::copysign(
-                                    size_of_log(std::log(std::fabs(s)) +
-                                                exponent(first_, item, s)),
-                                    s);
-            default:
-                return s == 0 ? 0
-                              : std::copysign(
-                                    size_of_log(std::log(std::fabs(s)) +
-                                                exponent(second_, item, s)),
-                                    s);
+            default: {
+                if (s == 0) return 0;
+                const BankColumn& open =
+                    gates_[query] == first ? first_ : second_;
+                const double log =
+                    std::log(std::fabs(s)) + exponent(open, item, s);
+                return std::copysign(size_of_log(log), s);
+            }
         }
     }
 

@@ -53,13 +53,13 @@ void search_dualdis(const faiss::Index& base, const SearchPlan& plan,
     const idx_t batch = query_batch(candidates);
     std::vector<float> scores;
     std::vector<idx_t> labels;
-    std::vector<std::uint8_t> both_open;
+    std::vector<std::uint8_t> open_gates;
     Some open;
     for (idx_t first = 0; first < queries.rows; first += batch) {
         const idx_t n = std::min(batch, queries.rows - first);
         scores.resize(n * candidates);
         labels.resize(n * candidates);
-        both_open.assign(n, 0);
+        open_gates.assign(n, 0);
         if (candidates > 0) {
             search_base(base, raw, queries.slice(first, first + n), candidates,
                         {scores.data(), labels.data()}, params);
@@ -67,10 +67,12 @@ void search_dualdis(const faiss::Index& base, const SearchPlan& plan,
         rerank_dualdis(table,
                        {n, candidates, scores.data(), labels.data(), first}, k,
                        {answers.scores + first * k, answers.labels + first * k},
-                       both_open.data());
+                       open_gates.data());
         for (idx_t i = 0; i < n; i++) {
-            if (reports) reports[first + i].candidates = candidates;
-            if (both_open[i]) open.add(queries, first + i);
+            if (reports) {
+                reports[first + i] = {open_gates[i] > 0, candidates, false};
+            }
+            if (open_gates[i] == 2) open.add(queries, first + i);
         }
     }
     if (open.places.empty()) return;

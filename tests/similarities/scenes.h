@@ -1,5 +1,8 @@
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
 #include <string>
 
 #include "faiss_qbnorm/core/formula.h"
@@ -16,7 +19,17 @@ struct Scene {
     Matrix queries;  ///< similarities, queries x items
     Matrix querybank;
     Matrix gallerybank;
+
+    friend void PrintTo(const Scene& scene, std::ostream* out) {
+        *out << scene.name;
+    }
 };
+
+inline std::string test_name(const testing::TestParamInfo<Scene>& info) {
+    std::string name = info.param.name;
+    std::replace(name.begin(), name.end(), ' ', '_');
+    return name;
+}
 
 inline Matrix scores(Metric metric, const Matrix& rows, const Matrix& items) {
     Matrix result{{}, rows.rows, static_cast<int>(items.rows)};

@@ -142,11 +142,7 @@ TEST_P(Columns, OfDbsnRankAsItsScores) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Scenes, Columns, testing::ValuesIn(testdata::scenes()),
-                         [](const auto& info) {
-                             std::string name = info.param.name;
-                             std::replace(name.begin(), name.end(), ' ', '_');
-                             return name;
-                         });
+                         testdata::test_name);
 
 // Cut into blocks of items: a bank of more than 2^24 / 2 numbers.
 TEST(FitColumn, DoesNotDependOnBlocks) {
