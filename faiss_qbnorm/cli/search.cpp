@@ -95,9 +95,9 @@ struct Search {
                 ": is a QBNorm index and has a table of its own; leave out "
                 "--table");
         if (is_fitted || !querybank.empty()) return std::nullopt;
-        require(!table.empty() || gallery.empty(), gallery,
-                ": needs the --table of its fit, or a --querybank to rank by "
-                "gc");
+        if (table.empty() && !gallery.empty()) {
+            throw CLI::RequiredError("--table (or, for gc, --querybank)");
+        }
         require(!table.empty(), index,
                 ": is no QBNorm index and needs a --table; or make it one with "
                 "qbnorm attach");
