@@ -65,18 +65,14 @@ class MethodScores {
                 return s * s;
             case both:
                 return exponent(first_, item, s) + exponent(second_, item, s);
-            case first:
-                return s == 0 ? 0
-                              : std::copysign(
-                                    size_of_log(std::log(std::fabs(s)) +
-                                                exponent(first_, item, s)),
-                                    s);
-            default:
-                return s == 0 ? 0
-                              : std::copysign(
-                                    size_of_log(std::log(std::fabs(s)) +
-                                                exponent(second_, item, s)),
-                                    s);
+            default: {
+                if (s == 0) return 0;
+                const BankColumn& open =
+                    gates_[query] == first ? first_ : second_;
+                const double log =
+                    std::log(std::fabs(s)) + exponent(open, item, s);
+                return std::copysign(size_of_log(log), s);
+            }
         }
     }
 

@@ -137,10 +137,10 @@ class NextWeights {
         const double bank = static_cast<double>(rows_);
         const double log_share = std::log(static_cast<double>(items) / bank);
         for (idx_t r = 0; r < rows_; r++) {
-            // In exact arithmetic a sum is no less: each weight's growth is at
-            // most the inverse of the least growth of the u, which is at least
-            // 1 / n at first and never falls. Exponents of so many digits that
-            // a double rounds them off can give less.
+            // In exact arithmetic a sum is no less: a weight grows by at most
+            // the inverse of the least growth of the u, which is at least 1 / n
+            // at first and never falls. Where exponents are so large that a
+            // double rounds them off, errors add up, and a sum may underflow.
             const double sum = std::max(sums_[r], 1 / bank);
             log_weights_[r] += log_share - std::log(sum);
         }

@@ -55,6 +55,8 @@ ArrayFile open_bin(std::shared_ptr<const MappedFile> file, ElementType type) {
 
 size_t size_of(ElementType type) {
     switch (type) {
+        case ElementType::boolean:
+            return 1;
         case ElementType::float16:
             return 2;
         case ElementType::float32:
@@ -79,6 +81,8 @@ std::string name_of(ElementType type) {
             return "int32";
         case ElementType::int64:
             return "int64";
+        case ElementType::boolean:
+            return "bool";
     }
     fail("unknown element type");
 }

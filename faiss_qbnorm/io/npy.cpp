@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,17 @@ namespace faiss_qbnorm {
 namespace {
 
 constexpr std::string_view magic{"\x93NUMPY", 6};
+
+/// What NumPy calls the elements, quoted as in a header.
+struct Descr {
+    ElementType type;
+    const char* text;
+};
+constexpr Descr descrs[] = {
+    {ElementType::float32, "'<f4'"}, {ElementType::float16, "'<f2'"},
+    {ElementType::float64, "'<f8'"}, {ElementType::int32, "'<i4'"},
+    {ElementType::int64, "'<i8'"},   {ElementType::boolean, "'|b1'"},
+};
 
 struct Header {
     std::string_view text;
@@ -54,11 +66,9 @@ std::string_view value_of(std::string_view header, std::string_view key) {
 ElementType element_type(const std::string& path, std::string_view header) {
     const std::string_view value = value_of(header, "'descr'");
     const std::string_view name = value.substr(0, value.find_first_of(" \t,}"));
-    if (name == "'<f4'") return ElementType::float32;
-    if (name == "'<f2'") return ElementType::float16;
-    if (name == "'<f8'") return ElementType::float64;
-    if (name == "'<i4'") return ElementType::int32;
-    if (name == "'<i8'") return ElementType::int64;
+    for (const Descr& descr : descrs) {
+        if (name == descr.text) return descr.type;
+    }
     fail(path, ": its elements are ", name,
          "; save it as float16, float32, float64, int32 or int64, "
          "little-endian");
@@ -113,13 +123,11 @@ ArrayFile open_npy(std::shared_ptr<const MappedFile> file) {
 }
 
 void write_npy_header(OutputFile& out, ElementType type, idx_t rows, idx_t d) {
-    const char* descr = type == ElementType::float32   ? "<f4"
-                        : type == ElementType::float16 ? "<f2"
-                        : type == ElementType::float64 ? "<f8"
-                        : type == ElementType::int32   ? "<i4"
-                                                       : "<i8";
-    std::string header = "{'descr': '" + std::string(descr) +
-                         "', 'fortran_order': False, 'shape': (" +
+    const auto* descr =
+        std::find_if(std::begin(descrs), std::end(descrs),
+                     [&](const Descr& known) { return known.type == type; });
+    std::string header = "{'descr': " + std::string(descr->text) +
+                         ", 'fortran_order': False, 'shape': (" +
                          std::to_string(rows) + ", " + std::to_string(d) +
                          "), }";
     // The elements begin at a multiple of 64 bytes, as NumPy has it.

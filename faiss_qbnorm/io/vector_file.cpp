@@ -93,4 +93,23 @@ std::vector<idx_t> read_labels(const ArrayFile& array) {
     return labels;
 }
 
+std::vector<bool> read_mask(const ArrayFile& array) {
+    std::vector<bool> mask;
+    if (array.type == ElementType::boolean) {
+        for (idx_t i = 0; i < array.rows; i++) {
+            const std::byte* row = array.row(i);
+            for (int j = 0; j < array.d; j++) {
+                mask.push_back(row[j] != std::byte{0});
+            }
+        }
+        return mask;
+    }
+    require(
+        array.type == ElementType::int64 || array.type == ElementType::int32,
+        array.path(), ": holds ", name_of(array.type),
+        " but a mask is bool, int32 or int64");
+    for (const idx_t number : read_labels(array)) mask.push_back(number != 0);
+    return mask;
+}
+
 }  // namespace faiss_qbnorm

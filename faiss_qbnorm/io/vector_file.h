@@ -43,4 +43,7 @@ class VectorFile : public Gallery {
 /// The integers of a file (one or two dimensions), as labels.
 std::vector<idx_t> read_labels(const ArrayFile& array);
 
+/// The bools or integers of a file, in order: whether each is not 0.
+std::vector<bool> read_mask(const ArrayFile& array);
+
 }  // namespace faiss_qbnorm

@@ -24,8 +24,9 @@ std::string printed(const MethodReport& report) {
     const RetrievalMetrics& r = report.retrieval;
     char line[100];
     std::snprintf(line, sizeof line, "%.1f %.1f %.1f %g %.2f %d", r.recall_1,
-                  r.recall_5, r.recall_10, r.median_rank, report.skewness,
-                  static_cast<int>(report.max_k_occurrence));
+                  r.recall_5, r.recall_10, r.median_rank,
+                  report.hubness.skewness,
+                  static_cast<int>(report.hubness.max_occurrence));
     return line;
 }
 
@@ -40,7 +41,8 @@ std::vector<MethodReport> evaluate_small(float beta,
     FitOptions options;
     options.normalization.beta = beta;
     const NormTable table = fit(*engine, gallery, bank.view(), options);
-    return evaluate(*engine, gallery, table, methods, queries.view(), truth);
+    return evaluate(*engine, gallery, table, methods, queries.view(),
+                    {1, truth});
 }
 
 TEST(ManpagesDeEnSmall, GivesTheReferenceFigures) {
@@ -83,7 +85,7 @@ TEST(CocoClip, AgreesWithTheOracleOnEveryRank) {
                                       queries.view(), bank.view(), 20, 1);
     const std::vector<Method> methods{Method::none, Method::is, Method::dis};
     const auto reports = evaluate(*engine, MemoryGallery(gallery.view()), table,
-                                  methods, queries.view(), truth);
+                                  methods, queries.view(), {1, truth});
     for (const MethodReport& report : reports) {
         double mean_rank = 0;
         double found = 0;
@@ -112,17 +114,17 @@ TEST(Evaluate, AveragesTheRanksOfTies) {
     const std::vector<Method> methods{Method::none};
     const std::vector<idx_t> truth{1, 3};
     const auto reports = evaluate(*engine, MemoryGallery(gallery.view()), table,
-                                  methods, queries.view(), truth);
+                                  methods, queries.view(), {1, truth});
     EXPECT_DOUBLE_EQ(reports[0].retrieval.mean_rank, 1 + (1.0 + 0.0) / 2);
     EXPECT_DOUBLE_EQ(reports[0].retrieval.recall_1, 50);
 
     const std::vector<idx_t> outside{1, 4};
     EXPECT_THROW_SAYING(evaluate(*engine, MemoryGallery(gallery.view()), table,
-                                 methods, queries.view(), outside),
+                                 methods, queries.view(), {1, outside}),
                         Error, "query 1 is item 4");
     const std::vector<idx_t> shorter{1};
     EXPECT_THROW_SAYING(evaluate(*engine, MemoryGallery(gallery.view()), table,
-                                 methods, queries.view(), shorter),
+                                 methods, queries.view(), {1, shorter}),
                         Error, "1 entries for 2 queries");
 }
 
