@@ -1,10 +1,12 @@
 #include <cstdio>
 
+#include "faiss_qbnorm/cli/auto_choice.h"
 #include "faiss_qbnorm/cli/eval_index.h"
 #include "faiss_qbnorm/cli/eval_inputs.h"
 #include "faiss_qbnorm/cli/eval_options.h"
 #include "faiss_qbnorm/cli/eval_report.h"
 #include "faiss_qbnorm/fit/similarity_column.h"
+#include "faiss_qbnorm/similarities/vector_similarities.h"
 
 namespace faiss_qbnorm::cli {
 
@@ -35,17 +37,19 @@ struct Eval {
     void evaluate_vectors(const std::shared_ptr<const Engine>& engine) {
         const VectorInputs inputs =
             common.timed("read", [&] { return VectorInputs(options); });
+        const BetaChoice choice = choose_by(inputs);
         const MethodTables tables = common.timed("fit", [&] {
-            return fit_methods(
-                options.normalizations(), [&](const Normalization& asked) {
-                    FitOptions fitted;
-                    fitted.normalization = asked;
-                    fitted.metric = metric_from_name(options.vectors.metric);
-                    fitted.progress =
-                        progress_bar("fit", inputs.gallery->size());
-                    return fit(*engine, *inputs.gallery, inputs.banks(),
-                               fitted);
-                });
+            return fit_methods(options.normalizations(choice),
+                               [&](const Normalization& asked) {
+                                   FitOptions fitted;
+                                   fitted.normalization = asked;
+                                   fitted.metric =
+                                       metric_from_name(options.vectors.metric);
+                                   fitted.progress = progress_bar(
+                                       "fit", inputs.gallery->size());
+                                   return fit(*engine, *inputs.gallery,
+                                              inputs.banks(), fitted);
+                               });
         });
         const auto reports = common.timed("search", [&] {
             return evaluate(*engine, *inputs.gallery, inputs.banks(), tables,
@@ -63,18 +67,37 @@ struct Eval {
     void evaluate_matrices() {
         const MatrixInputs inputs =
             common.timed("read", [&] { return MatrixInputs(options); });
+        const BetaChoice choice = choose_by(*inputs.querybank, *inputs.queries);
         const MethodTables tables = common.timed("fit", [&] {
-            return fit_methods(
-                options.normalizations(), [&](const Normalization& asked) {
-                    return fit_similarities(*inputs.querybank,
-                                            inputs.gallerybank.get(), asked);
-                });
+            return fit_methods(options.normalizations(choice),
+                               [&](const Normalization& asked) {
+                                   return fit_similarities(
+                                       *inputs.querybank,
+                                       inputs.gallerybank.get(), asked);
+                               });
         });
         const auto reports = common.timed("search", [&] {
             return evaluate(*inputs.queries, *inputs.querybank, tables,
                             inputs.truth);
         });
         report(reports, tables, inputs.names);
+    }
+
+    BetaChoice choose_by(const VectorInputs& inputs) {
+        if (!options.is_auto()) return {};
+        const Metric metric = metric_from_name(options.vectors.metric);
+        const VectorSimilarities bank(metric, *inputs.gallery,
+                                      inputs.querybank.view(), "querybank");
+        const VectorSimilarities live(metric, *inputs.gallery,
+                                      inputs.queries.view(), "queries");
+        return choose_by(bank, live);
+    }
+
+    BetaChoice choose_by(const Similarities& bank, const Similarities& live) {
+        if (!options.is_auto()) return {};
+        const idx_t activation_k =
+            options.hyperparameters.of(Method::dis).activation_k;
+        return choose(bank, &live, {}, activation_k, common);
     }
 
     void report(const std::vector<MethodReport>& reports,

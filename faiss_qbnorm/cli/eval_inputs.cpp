@@ -55,7 +55,7 @@ GroundTruth read_groundtruth(const EvalOptions& options, const Sides& sides,
     require(array.rows == sides.queries, file, ": is ", array.rows, " x ",
             array.d, " but there are ", sides.queries,
             " queries; give a row of labels for each");
-    const GroundTruth truth{array.d, read_labels(array)};
+    GroundTruth truth{array.d, read_labels(array)};
     for (const idx_t query : kept) check_row(file, truth, query, sides);
     return truth;
 }

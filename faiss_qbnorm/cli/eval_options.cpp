@@ -42,12 +42,17 @@ void EvalOptions::add_to(CLI::App& command) {
         "the first ones are item 0's, and so on)");
     command.add_option("--query-mask", query_mask,
                        "A number for each query: 0 leaves it out");
+    std::vector<std::string> known = method_names();
+    known.emplace_back("auto");
     command
-        .add_option("--methods", methods, "Any of " + joined(method_names()))
+        .add_option("--methods", methods,
+                    "Any of " + joined(known) +
+                        "; auto is what qbnorm tune chooses by the queries "
+                        "without their ground truth")
         ->delimiter(',')
-        ->check(CLI::IsMember(method_names()))
+        ->check(CLI::IsMember(known))
         ->default_str(joined(methods));
-    hyperparameters.add_to(command, false);
+    hyperparameters.add_to(command, true);
     command.add_option("--plot", plot,
                        "Draw how often items are among the top 10, under each "
                        "method (.svg)");
@@ -154,10 +159,22 @@ void EvalOptions::check() const {
     }
 }
 
-std::vector<Normalization> EvalOptions::normalizations() const {
+bool EvalOptions::is_auto() const {
+    return hyperparameters.auto_beta ||
+           std::find(methods.begin(), methods.end(), "auto") != methods.end();
+}
+
+std::vector<Normalization> EvalOptions::normalizations(
+    const BetaChoice& choice) const {
     std::vector<Normalization> result;
     for (const std::string& name : methods) {
-        result.push_back(hyperparameters.of(method_from_name(name)));
+        const bool chosen = name == "auto";
+        const Method method = chosen ? choice.method : method_from_name(name);
+        const bool has_beta = method == Method::is || method == Method::dis;
+        Normalization& asked = result.emplace_back(hyperparameters.of(method));
+        if (chosen || (hyperparameters.auto_beta && has_beta)) {
+            asked.beta = choice.beta;
+        }
     }
     return result;
 }

@@ -6,6 +6,7 @@
 
 #include "faiss_qbnorm/cli/bank_options.h"
 #include "faiss_qbnorm/cli/common.h"
+#include "faiss_qbnorm/tune/choose_beta.h"
 
 namespace faiss_qbnorm::cli {
 
@@ -44,7 +45,11 @@ struct EvalOptions {
     bool from_matrices() const { return !similarities.empty(); }
     /// Whether the gallery's items ask for the queries.
     bool is_v2t() const { return direction == "v2t"; }
-    std::vector<Normalization> normalizations() const;
+    /// Whether something is to be chosen without labels.
+    bool is_auto() const;
+    /// Of the methods; `choice` is for those that leave something to choose.
+    std::vector<Normalization> normalizations(
+        const BetaChoice& choice = {}) const;
     /// All input files.
     std::vector<std::string> inputs() const;
 
