@@ -68,7 +68,13 @@ void BankOptions::add_to(CLI::App& command, bool may_choose) {
         methods.emplace_back("auto");
         what += "; auto chooses none, is or dis, and beta (qbnorm tune)";
     }
+    const auto has_table = [](const std::string& name) -> std::string {
+        return name == "gc" ? "gc has no table to write: it ranks by the bank "
+                              "itself; use qbnorm search --querybank, or eval"
+                            : "";
+    };
     command.add_option("--method", method, what)
+        ->check(has_table)
         ->check(CLI::IsMember(methods))
         ->required();
     hyperparameters.add_to(command, may_choose);
