@@ -57,7 +57,7 @@ BetaChoice IndexQBNorm::set_querybank_auto(idx_t m, const float* bank, idx_t n,
                 "beta is chosen for the vectors of the index, and it holds "
                 "none; add them first");
         check_finite(view(n, queries), "queries");
-        const BetaChoice choice =
+        BetaChoice choice =
             choose(view(m, bank), view(n, queries), method, gallery);
         const Normalization before = normalization;
         normalization.method = choice.method;

@@ -7,7 +7,7 @@ namespace faiss_qbnorm::cli {
 BetaChoice choose(const Similarities& bank, const Similarities* queries,
                   std::optional<Method> method, idx_t activation_k,
                   Common& common) {
-    const BetaChoice choice = common.timed("tune", [&] {
+    BetaChoice choice = common.timed("tune", [&] {
         return choose_beta(bank, queries, method, activation_k);
     });
     common.report["auto"] = {{"method", name_of(choice.method)},
