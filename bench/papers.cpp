@@ -53,7 +53,7 @@ std::string report_on(const Dataset& dataset, const std::string& charts) {
     const std::vector<NamedBank> banks = equal_banks(dataset, scene);
     table_1(context, whole);
     done("table 1");
-    table_2(context, banks);
+    table_2(context, whole, banks);
     done("table 2");
     table_3(context, whole);
     figure_3(context, whole);

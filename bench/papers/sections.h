@@ -27,7 +27,8 @@ struct WholeBank {
 };
 
 void table_1(const Context& context, const WholeBank& whole);
-void table_2(const Context& context, const std::vector<NamedBank>& banks);
+void table_2(const Context& context, const WholeBank& whole,
+             const std::vector<NamedBank>& banks);
 void table_3(const Context& context, const WholeBank& whole);
 void figure_3(const Context& context, const WholeBank& whole);
 void figure_4(const Context& context);

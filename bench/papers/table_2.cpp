@@ -113,7 +113,8 @@ std::string against_raw(const Grid& grid, size_t bank,
     return text;
 }
 
-void judge_in_domain(const Context& context, const Grid& grid, size_t bank) {
+void judge_in_domain(const Context& context, const Grid& grid, size_t bank,
+                     const WholeBank& whole) {
     const double noise = context.scene.noise();
     const double raw = grid.recall_1(Method::none, bank);
     bool all_gain = true;
@@ -136,7 +137,9 @@ void judge_in_domain(const Context& context, const Grid& grid, size_t bank) {
         {"in domain IS and DIS are level, above GC and CSLS",
          least > others && std::fabs(grid.recall_1(Method::is, bank) -
                                      grid.recall_1(Method::dis, bank)) < noise,
-         here});
+         here + " (with the whole querybank IS " +
+             number(whole.of(Method::is).retrieval.recall_1, 1) + ", DIS " +
+             number(whole.of(Method::dis).retrieval.recall_1, 1) + ")"});
 }
 
 void judge_far(const Context& context, const Grid& grid, size_t bank,
@@ -192,7 +195,8 @@ void judge_later(const Context& context, const Grid& grid, size_t bank) {
 
 }  // namespace
 
-void table_2(const Context& context, const std::vector<NamedBank>& banks) {
+void table_2(const Context& context, const WholeBank& whole,
+             const std::vector<NamedBank>& banks) {
     Report& report = context.report;
     report.section("Table 2: strategies and banks");
     const auto size = static_cast<double>(banks.front().bank.vectors.rows);
@@ -214,7 +218,7 @@ void table_2(const Context& context, const std::vector<NamedBank>& banks) {
 
     const size_t in_domain = first_of(banks, BankKind::in_domain);
     const size_t far = first_of(banks, BankKind::far);
-    judge_in_domain(context, grid, in_domain);
+    judge_in_domain(context, grid, in_domain, whole);
     judge_far(context, grid, far, banks[far].name);
     judge_all(context, grid);
     judge_later(context, grid, in_domain);
