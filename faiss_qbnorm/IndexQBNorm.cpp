@@ -137,6 +137,10 @@ void IndexQBNorm::set_banks(idx_t m, const float* bank, idx_t mg,
     as_faiss([&] {
         require(m > 0, "the querybank is empty");
         require(mg >= 0, "the gallerybank has ", mg, " rows");
+        require(normalization.method != Method::dbsn || mg > 0 ||
+                    base_index->ntotal > 0,
+                "dbsn learns from items, of which there are none yet; add them "
+                "first, or call set_banks with a gallerybank");
         check(normalization);
         const Banks given(view(m, bank), view(mg, gallerybank));
         check_finite(given.querybank, "querybank");

@@ -99,6 +99,8 @@ struct IndexQBNorm : faiss::Index {
 
     /// As set_querybank, with a gallerybank (mg x d, other items of the
     /// gallery's kind), which dualis and dualdis need and dbsn and cent take.
+    /// dbsn learns its weights from the items that are here and the
+    /// gallerybank; items that come later are fitted with them.
     void set_banks(idx_t m, const float* bank, idx_t mg,
                    const float* gallerybank, const float* gallery = nullptr);
 

@@ -52,9 +52,11 @@ void IndexQBNorm::check_searchable(const Call& call) const {
     if (call.bank != Bank::querybank) return;
     check(normalization);
     const Normalization& fitted = normalization_of(*table());
-    require(same_fit(normalization, fitted), "normalization is ",
-            to_string(normalization), " but the index was fitted for ",
-            to_string(fitted), "; call set_querybank again");
+    Normalization asked = normalization;
+    asked.method = call.method;
+    require(same_fit(asked, fitted), "normalization is ", to_string(asked),
+            " but the index was fitted for ", to_string(fitted),
+            "; call set_querybank again");
 }
 
 const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(

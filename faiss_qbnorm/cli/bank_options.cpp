@@ -38,7 +38,7 @@ void Hyperparameters::add_to(CLI::App& command, bool may_choose) {
         .add_option("--alpha", alpha,
                     "Weight of that mean, of nnn (default "
                     "0.75)")
-        ->check(CLI::Range(0.0F, max_alpha));
+        ->check(alpha_range);
     command
         .add_option("--iterations", iterations,
                     "Of Sinkhorn's, of dbsn (default 10)")

@@ -62,11 +62,16 @@ struct Fold {
         check_outputs();
         const NormTable norm_table =
             common.timed("open", [&] { return read_table(table); });
+        const Method method = normalization_of(norm_table).method;
+        require(activation.empty() ||
+                    (column_kind(method) == Method::is && !is_dual(method)),
+                table, ": method ", name_of(method),
+                " has no gate, for which to write an activation set; leave out "
+                "--activation");
         const VectorFile items(gallery, normalize);
         const auto folded = index.empty() ? fold_gallery(norm_table, items)
                                           : fold_index(norm_table, items);
-        const BankColumn column =
-            ranking_column(norm_table, normalization_of(norm_table).method);
+        const BankColumn column = ranking_column(norm_table, method);
         common.timed("write", [&] { write(*folded, column.activation); });
         report(norm_table, mean_offset(column));
     }

@@ -31,6 +31,15 @@ inline const CLI::Validator beta_or_auto(
     },
     "in (0, 10000] or auto");
 
+inline const CLI::Validator alpha_range(
+    [](const std::string& text) -> std::string {
+        char* end = nullptr;
+        const float alpha = std::strtof(text.c_str(), &end);
+        const bool good = *end == '\0' && alpha >= 0 && alpha <= max_alpha;
+        return good ? "" : "must be in [0, 100]";
+    },
+    "in [0, 100]");
+
 inline const CLI::Validator k_factor_range(
     [](const std::string& text) -> std::string {
         char* end = nullptr;

@@ -114,7 +114,30 @@ bool same_bank_and_fit(const BankColumn& a, const BankColumn& b) {
                       b.log_weights.begin(), b.log_weights.end());
 }
 
+namespace {
+
+// So that what holds of the first column holds of all: that gates can be
+// decided by it, say.
+void check_columns(const NormTable& table) {
+    for (size_t i = 1; i < table.columns.size(); i++) {
+        const BankColumn& column = table.columns[i];
+        const Method method = column.normalization.method;
+        const Method first = normalization_of(table).method;
+        require(column_kind(method) == column_kind(first),
+                "the table's columns were fitted for methods ", name_of(first),
+                " and ", name_of(method), ", which share none; fit it again");
+        for (size_t j = 0; j < i; j++) {
+            require(table.columns[j].bank != column.bank,
+                    "the table has two columns of a ", name_of(column.bank),
+                    "; fit it again");
+        }
+    }
+}
+
+}  // namespace
+
 void check(const NormTable& table) {
+    check_columns(table);
     bool agree = table.begin >= 0 && table.begin <= table.end &&
                  table.end <= table.gallery_size && table.holes >= 0 &&
                  table.holes <= table.end - table.begin;
@@ -126,9 +149,8 @@ void check(const NormTable& table) {
                 column.activation.words().size() ==
                     ActivationSet::words_for(
                         column.has_activation() ? table.size() : 0) &&
-                (column.log_weights.empty() ||
-                 static_cast<idx_t>(column.log_weights.size()) ==
-                     column.bank_size) &&
+                static_cast<idx_t>(column.log_weights.size()) ==
+                    (column.has_weights() ? column.bank_size : 0) &&
                 column.lists.labels.size() == listed &&
                 column.lists.scores.size() == listed;
     }

@@ -46,6 +46,8 @@ struct BankColumn {
     bool has_activation() const {
         return column_kind(normalization.method) == Method::is;
     }
+    /// Whether its bank's queries have weights.
+    bool has_weights() const { return normalization.method == Method::dbsn; }
     /// Of its softmax.
     float beta() const {
         return bank == Bank::querybank ? normalization.beta
@@ -77,7 +79,8 @@ struct NormTable {
 /// join into one.
 bool same_bank_and_fit(const BankColumn& a, const BankColumn& b);
 
-/// Throws where the sizes of the table's arrays do not agree.
+/// Throws where the sizes of the table's arrays do not agree, or its columns
+/// are of methods that share none, or two of one bank.
 void check(const NormTable& table);
 
 /// The column of `bank`; throws where the table has none.

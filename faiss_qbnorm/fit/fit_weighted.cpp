@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/fit/column_fitter.h"
 
 namespace faiss_qbnorm {
@@ -14,7 +15,7 @@ class FitWeighted : public ColumnFitter {
   public:
     FitWeighted(const ColumnTask& task, const SharedArray<float>& weights)
         : ColumnFitter(task),
-          weights_(weights),
+          weights_(checked(weights, task.bank)),
           bank_rows_(with_bias(task.bank)),
           bank_(task.engine.bind_bank(
               task.metric, {bank_rows_.data(), task.bank.rows, d()})),
@@ -46,6 +47,17 @@ class FitWeighted : public ColumnFitter {
     }
 
   private:
+    static const SharedArray<float>& checked(const SharedArray<float>& weights,
+                                             const MatrixView& bank) {
+        require(static_cast<idx_t>(weights.size()) == bank.rows,
+                "log_weights holds ", weights.size(), " weights but the bank ",
+                bank.rows, " queries; give one for each");
+        require(std::all_of(weights.begin(), weights.end(),
+                            [](float w) { return std::isfinite(w); }),
+                "log_weights holds NaN or Inf; fit them again");
+        return weights;
+    }
+
     bool is_l2() const { return task_.metric == Metric::l2; }
     int d() const { return task_.bank.d + 1; }
 

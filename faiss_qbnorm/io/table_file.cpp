@@ -135,7 +135,7 @@ std::vector<Content> contents_of(const NormTable& table) {
             {Section::offsets, i, std::as_bytes(column.offsets.view())});
         result.push_back({Section::activation, i,
                           std::as_bytes(column.activation.words().view())});
-        if (column.normalization.method == Method::dbsn) {
+        if (column.has_weights()) {
             result.push_back({Section::log_weights, i,
                               std::as_bytes(column.log_weights.view())});
         }
@@ -279,7 +279,9 @@ Normalization normalization_of(const Head& head, const ColumnInfo& info) {
     Normalization result(static_cast<Method>(info.method), info.beta,
                          info.activation_k);
     if (head.header.version == 1) {
-        result.beta2 = info.beta;  // each column had its own
+        require(result.method <= Method::dis, "version 1 knows no method ",
+                info.method);
+        if (info.bank != 0) result.beta2 = info.beta;  // each had its own
         return result;
     }
     result.beta2 = info.beta2;
@@ -294,8 +296,8 @@ BankColumn read_column(const std::shared_ptr<const MappedFile>& file,
     const ColumnInfo& info = head.columns[i];
     BankColumn column;
     column.bank = static_cast<Bank>(info.bank);
-    column.normalization = normalization_of(head, info);
     try {
+        column.normalization = normalization_of(head, info);
         check(column.normalization);
     } catch (const Error& problem) {
         fail(file->path(), ": ", problem.what());
@@ -313,7 +315,7 @@ BankColumn read_column(const std::shared_ptr<const MappedFile>& file,
         file, head, Section::activation, i,
         static_cast<idx_t>(
             ActivationSet::words_for(column.has_activation() ? size : 0))));
-    if (column.normalization.method == Method::dbsn) {
+    if (column.has_weights()) {
         column.log_weights = section_array<float>(
             file, head, Section::log_weights, i, info.bank_size);
     }
@@ -350,10 +352,15 @@ NormTable table_of(const std::shared_ptr<const MappedFile>& file,
         table.columns.push_back(read_column(file, head, i, table.size()));
         const BankColumn& column = table.columns[i];
         sections += column.lists.length > 0 ? 4 : 2;
-        sections += column.log_weights.empty() ? 0 : 1;
+        sections += column.has_weights() ? 1 : 0;
     }
     require(head.sections.size() == sections, file->path(),
             ": a section belongs to no column");
+    try {
+        check(table);
+    } catch (const Error& problem) {
+        fail(file->path(), ": ", problem.what());
+    }
     return table;
 }
 
@@ -384,11 +391,6 @@ void check_writable(const NormTable& table, const std::string& where) {
             where, "a table of ", table.columns.size(),
             " columns cannot be written; it must have 1 to ", most_columns);
     check(table);
-    for (const BankColumn& column : table.columns) {
-        require(column.normalization.method != Method::dbsn ||
-                    !column.log_weights.empty(),
-                where, "a column of dbsn without weights cannot be written");
-    }
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 
 #include "faiss_qbnorm/core/error.h"
 #include "tests/data.h"
+#include "tests/engine/block_gallery.h"
 #include "tests/engine/engines.h"
 #include "tests/oracle.h"
 #include "tests/temporary_folder.h"
@@ -14,42 +15,8 @@
 namespace {
 
 using namespace faiss_qbnorm;
+using engines::BlockGallery;
 using engines::Cut;
-
-/// Shows a gallery in blocks of a given size, perhaps in list order.
-class BlockGallery : public Gallery {
-  public:
-    BlockGallery(const MatrixView& vectors, idx_t block, bool labelled)
-        : vectors_(vectors), block_(block), labelled_(labelled) {}
-
-    idx_t size() const override { return vectors_.rows; }
-    int d() const override { return vectors_.d; }
-    std::string name() const override { return "gallery"; }
-
-    void for_each_block(idx_t begin, idx_t end,
-                        const BlockVisitor& visit) const override {
-        for (idx_t i = begin; i < end; i += block_) {
-            const idx_t last = std::min(i + block_, end);
-            if (!labelled_) {
-                visit({vectors_.slice(i, last), i});
-                continue;
-            }
-            std::vector<float> rows;  // backwards
-            std::vector<idx_t> labels;
-            for (idx_t label = last - 1; label >= i; label--) {
-                const float* row = vectors_.row(label);
-                rows.insert(rows.end(), row, row + vectors_.d);
-                labels.push_back(label);
-            }
-            visit({{rows.data(), last - i, vectors_.d}, 0, labels.data()});
-        }
-    }
-
-  private:
-    MatrixView vectors_;
-    idx_t block_;
-    bool labelled_;
-};
 
 class Fit : public engines::OnEveryEngine {};
 QBNORM_ON_EVERY_ENGINE(Fit);

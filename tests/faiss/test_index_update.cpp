@@ -220,39 +220,67 @@ TEST(Update, AddsToATableOfTheOriginalsBehindARotation) {
     }
 }
 
-TEST(Update, TablesOfSeveralBanksFollowRemovalsOnly) {
-    const auto base = bases::make("IVF4,Flat", Metric::inner_product, gallery);
-    IndexQBNorm index(base.get());
-    index.set_querybank(bank.rows, bank.data.data());
-    IndexQBNorm other(base.get());
-    const Matrix other_bank = testdata::unit(2 * bank.rows, 16, 77);
-    other.set_querybank(other_bank.rows, other_bank.data.data());
-    NormTable both = *index.table();
-    both.columns.insert(both.columns.begin(), other.table()->columns.front());
-    both.columns[0].bank = Bank::gallerybank;
-    IndexQBNorm two(base.get());
-    two.set_table(both, bank.rows, bank.data.data());
-    EXPECT_THROW_SAYING(two.add(1, gallery.data.data()), faiss::FaissException,
-                        "columns of other banks");
-    const faiss::IDSelectorRange some(0, 5);
-    EXPECT_EQ(two.remove_ids(some), 5U);
-    EXPECT_EQ(two.table()->items(), 695);
-    const Matrix left{
-        {gallery.data.begin() + 5 * 16, gallery.data.end()}, 695, 16};
-    for (const auto& [column, vectors] :
-         {std::pair{1, &bank}, {0, &other_bank}}) {
-        FitOptions options;
-        const NormTable expected =
-            fit(*make_engine_cpu(), MemoryGallery(left.view()), vectors->view(),
-                options);
-        for (idx_t i = 0; i < 695; i++) {
-            ASSERT_EQ(two.table()->columns[column].activation.contains(i + 5),
-                      expected.columns[0].activation.contains(i));
+const Matrix gallerybank = testdata::unit(180, 16, 77);
+
+NormTable fitted_for_two(const MatrixView& items) {
+    FitOptions options;
+    options.normalization = Method::dualis;
+    return fit(*make_engine_cpu(), MemoryGallery(items),
+               {bank.view(), gallerybank.view()}, options);
+}
+
+/// Items of the fit have labels from `first` in the index.
+void expect_both(const NormTable& table, const NormTable& expected,
+                 idx_t first) {
+    ASSERT_EQ(table.columns.size(), 2U);
+    ASSERT_EQ(table.items(), expected.items());
+    for (size_t c = 0; c < 2; c++) {
+        const BankColumn& x = table.columns[c];
+        const BankColumn& y = expected.columns[c];
+        ASSERT_TRUE(same_bank_and_fit(x, y));
+        for (idx_t i = 0; i < expected.items(); i++) {
+            ASSERT_EQ(x.offsets[first + i], y.offsets[i]) << "item " << i;
+            ASSERT_EQ(x.activation.contains(first + i),
+                      y.activation.contains(i))
+                << "item " << i;
         }
     }
-    two.reset();
-    EXPECT_EQ(two.table()->columns.size(), 2U);
-    EXPECT_EQ(two.table()->items(), 0);
+}
+
+TEST(Update, TablesOfTwoBanksFollowWhereBothAreHere) {
+    const auto base = bases::make("IVF4,Flat", Metric::inner_product, gallery);
+    IndexQBNorm index(base.get());
+    index.set_table(fitted_for_two(gallery.view()), bank.rows, bank.data.data(),
+                    gallerybank.rows, gallerybank.data.data());
+    const Matrix more = testdata::unit(60, 16, 78);
+    index.add(more.rows, more.data.data());
+    const faiss::IDSelectorRange some(0, 50);
+    EXPECT_EQ(index.remove_ids(some), 50U);
+    Matrix left{{gallery.data.begin() + 50 * 16, gallery.data.end()}, 710, 16};
+    left.data.insert(left.data.end(), more.data.begin(), more.data.end());
+    expect_both(*index.table(), fitted_for_two(left.view()), 50);
+    index.reset();
+    EXPECT_EQ(index.table()->items(), 0);
+    index.add(more.rows, more.data.data());
+    expect_both(*index.table(), fitted_for_two(more.view()), 0);
+}
+
+TEST(Update, TablesOfTwoBanksFollowRemovalsWhereOneIsMissing) {
+    const auto base = bases::make("IVF4,Flat", Metric::inner_product, gallery);
+    IndexQBNorm index(base.get());
+    index.set_table(fitted_for_two(gallery.view()), bank.rows,
+                    bank.data.data());
+    EXPECT_THROW_SAYING(index.add(1, gallery.data.data()),
+                        faiss::FaissException,
+                        "took a table without its gallerybank");
+    const faiss::IDSelectorRange some(0, 5);
+    EXPECT_EQ(index.remove_ids(some), 5U);
+    const Matrix left{
+        {gallery.data.begin() + 5 * 16, gallery.data.end()}, 695, 16};
+    expect_both(*index.table(), fitted_for_two(left.view()), 5);
+    index.reset();
+    EXPECT_EQ(index.table()->columns.size(), 2U);
+    EXPECT_EQ(index.table()->items(), 0);
 }
 
 }  // namespace

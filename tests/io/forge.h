@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <cstring>
+#include <stdexcept>
 #include <string>
+#include <vector>
 
 /// To read and change the bytes of a file, and make its checksums right again.
 
@@ -27,7 +29,28 @@ void put(std::string& file, size_t at, T value) {
 }
 
 inline std::uint64_t hash(const std::string& file, size_t begin, size_t size) {
+    if (begin > file.size() || size > file.size() - begin) {
+        throw std::out_of_range("bytes past the end of the file");
+    }
     return XXH3_64bits(file.data() + begin, size);
+}
+
+/// A value at a place of a file.
+struct Change {
+    size_t at;
+    std::string bytes;
+
+    template <class T>
+    Change(size_t at, T value)
+        : at(at), bytes(reinterpret_cast<const char*>(&value), sizeof value) {}
+};
+
+inline std::string changed(std::string file,
+                           const std::vector<Change>& changes) {
+    for (const Change& change : changes) {
+        file.replace(change.at, change.bytes.size(), change.bytes);
+    }
+    return file;
 }
 
 }  // namespace forge
