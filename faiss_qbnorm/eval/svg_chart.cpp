@@ -18,11 +18,21 @@ constexpr double legend_key = 28;  // line and marker before a name
 constexpr double legend_gap = 8;
 constexpr double to_baseline = 4.2;  // from the middle of a tick's text
 
-std::vector<double> all_values(const Chart& chart, double ChartPoint::*axis) {
+std::vector<double> all_x(const Chart& chart) {
+    std::vector<double> values;
+    for (const ChartSeries& series : chart.series) {
+        for (const ChartPoint& point : series.points) values.push_back(point.x);
+    }
+    return values;
+}
+
+// With what their spreads reach to.
+std::vector<double> all_y(const Chart& chart) {
     std::vector<double> values;
     for (const ChartSeries& series : chart.series) {
         for (const ChartPoint& point : series.points) {
-            values.push_back(point.*axis);
+            values.push_back(point.y - point.spread);
+            values.push_back(point.y + point.spread);
         }
     }
     return values;
@@ -34,8 +44,7 @@ class Drawing {
         : chart_(chart),
           plot_(plot_of(chart)),
           x_(layout_x()),
-          y_(chart.y, all_values(chart, &ChartPoint::y), plot_.bottom,
-             plot_.top),
+          y_(chart.y, all_y(chart), plot_.bottom, plot_.top),
           legend_(legend_box()),
           svg_(chart.width, chart.height) {}
 
@@ -51,7 +60,7 @@ class Drawing {
   private:
     // Margins fit what is written in them.
     static Box plot_of(const Chart& chart) {
-        const AxisLayout y(chart.y, all_values(chart, &ChartPoint::y), 1, 0);
+        const AxisLayout y(chart.y, all_y(chart), 1, 0);
         double widest = 0;
         for (const Tick& tick : y.ticks()) {
             widest = std::max(widest, text_width(tick.label, tick_font));
@@ -62,8 +71,7 @@ class Drawing {
     }
 
     AxisLayout layout_x() const {
-        return {chart_.x, all_values(chart_, &ChartPoint::x), plot_.left,
-                plot_.right};
+        return {chart_.x, all_x(chart_), plot_.left, plot_.right};
     }
 
     // ---- axes ----
@@ -160,10 +168,25 @@ class Drawing {
             }
             svg_.series_line(i, path);
         }
+        for (const ChartPoint& point : points) {
+            if (point.spread != 0) draw_spread(i, point);
+        }
         if (!series.has_markers) return;
         for (const ChartPoint& point : points) {
             svg_.series_marker(i, pixel(point));
         }
+    }
+
+    void draw_spread(size_t series, const ChartPoint& point) {
+        constexpr double cap = 4;
+        const double x = x_.pixel(point.x);
+        const double low = y_.pixel(point.y - point.spread);
+        const double high = y_.pixel(point.y + point.spread);
+        std::string path = move_to({x, low}) + line_to({x, high});
+        for (const double y : {low, high}) {
+            path += move_to({x - cap, y}) + line_to({x + cap, y});
+        }
+        svg_.series_line(series, path);
     }
 
     // ---- the legend ----

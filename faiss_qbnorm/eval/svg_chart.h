@@ -10,6 +10,8 @@ namespace faiss_qbnorm {
 struct ChartPoint {
     double x = 0;
     double y = 0;
+    /// A bar from y - spread to y + spread; none where it is 0.
+    double spread = 0;
 };
 
 struct ChartSeries {

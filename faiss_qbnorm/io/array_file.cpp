@@ -56,6 +56,7 @@ ArrayFile open_bin(std::shared_ptr<const MappedFile> file, ElementType type) {
 size_t size_of(ElementType type) {
     switch (type) {
         case ElementType::boolean:
+        case ElementType::int8:
             return 1;
         case ElementType::float16:
             return 2;
@@ -77,6 +78,8 @@ std::string name_of(ElementType type) {
             return "float16";
         case ElementType::float64:
             return "float64";
+        case ElementType::int8:
+            return "int8";
         case ElementType::int32:
             return "int32";
         case ElementType::int64:

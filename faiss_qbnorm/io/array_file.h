@@ -8,7 +8,15 @@
 
 namespace faiss_qbnorm {
 
-enum class ElementType { float32, float16, float64, int32, int64, boolean };
+enum class ElementType {
+    float32,
+    float16,
+    float64,
+    int8,
+    int32,
+    int64,
+    boolean
+};
 
 size_t size_of(ElementType type);
 std::string name_of(ElementType type);

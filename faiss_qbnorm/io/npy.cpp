@@ -24,7 +24,8 @@ struct Descr {
 constexpr Descr descrs[] = {
     {ElementType::float32, "'<f4'"}, {ElementType::float16, "'<f2'"},
     {ElementType::float64, "'<f8'"}, {ElementType::int32, "'<i4'"},
-    {ElementType::int64, "'<i8'"},   {ElementType::boolean, "'|b1'"},
+    {ElementType::int64, "'<i8'"},   {ElementType::int8, "'|i1'"},
+    {ElementType::boolean, "'|b1'"},
 };
 
 struct Header {

@@ -69,28 +69,42 @@ Matrix VectorFile::read() const {
     return matrix;
 }
 
-std::vector<idx_t> read_labels(const ArrayFile& array) {
-    require(
-        array.type == ElementType::int64 || array.type == ElementType::int32,
-        array.path(), ": holds ", name_of(array.type),
-        " but labels are int64 or int32");
-    std::vector<idx_t> labels;
-    labels.reserve(array.rows * array.d);
+namespace {
+
+bool is_integer(ElementType type) {
+    return type == ElementType::int8 || type == ElementType::int32 ||
+           type == ElementType::int64;
+}
+
+template <class Integer>
+std::vector<idx_t> read_integers(const ArrayFile& array) {
+    std::vector<idx_t> integers;
+    integers.reserve(array.rows * array.d);
     for (idx_t i = 0; i < array.rows; i++) {
         const std::byte* row = array.row(i);
         for (int j = 0; j < array.d; j++) {
-            std::int64_t label = 0;
-            if (array.type == ElementType::int64) {
-                std::memcpy(&label, row + sizeof label * j, sizeof label);
-            } else {
-                std::int32_t narrow = 0;
-                std::memcpy(&narrow, row + sizeof narrow * j, sizeof narrow);
-                label = narrow;
-            }
-            labels.push_back(label);
+            Integer integer = 0;
+            std::memcpy(&integer, row + sizeof integer * j, sizeof integer);
+            integers.push_back(integer);
         }
     }
-    return labels;
+    return integers;
+}
+
+}  // namespace
+
+std::vector<idx_t> read_labels(const ArrayFile& array) {
+    switch (array.type) {
+        case ElementType::int64:
+            return read_integers<std::int64_t>(array);
+        case ElementType::int32:
+            return read_integers<std::int32_t>(array);
+        case ElementType::int8:
+            return read_integers<std::int8_t>(array);
+        default:
+            fail(array.path(), ": holds ", name_of(array.type),
+                 " but labels are int64, int32 or int8");
+    }
 }
 
 std::vector<bool> read_mask(const ArrayFile& array) {
@@ -104,10 +118,8 @@ std::vector<bool> read_mask(const ArrayFile& array) {
         }
         return mask;
     }
-    require(
-        array.type == ElementType::int64 || array.type == ElementType::int32,
-        array.path(), ": holds ", name_of(array.type),
-        " but a mask is bool, int32 or int64");
+    require(is_integer(array.type), array.path(), ": holds ",
+            name_of(array.type), " but a mask is bool, int8, int32 or int64");
     for (const idx_t number : read_labels(array)) mask.push_back(number != 0);
     return mask;
 }

@@ -131,6 +131,16 @@ TEST(SvgChart, IsADocumentOfItsOwn) {
     EXPECT_EQ(count(svg, ">chosen</text>"), 1U);
 }
 
+// The axis reaches 30 to 70; a bar is a stroke with two caps.
+TEST(SvgChart, SpreadsAreBarsWithinTheAxis) {
+    Chart chart = small_chart();
+    chart.series = {{"is", {{10, 50, 20}, {100, 50}}}};
+    const std::string svg = svg_of(chart);
+    EXPECT_EQ(count(svg, "<path"), 3U);  // the line, its key, one bar
+    EXPECT_EQ(count(svg, ">30</text>"), 1U);
+    EXPECT_EQ(count(svg, ">70</text>"), 1U);
+}
+
 TEST(SvgChart, SeriesDifferInColourAndMarker) {
     Chart chart = small_chart();
     chart.series.clear();

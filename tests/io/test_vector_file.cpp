@@ -39,6 +39,7 @@ template <class T>
 constexpr ElementType type_of() {
     if (std::is_same_v<T, float>) return ElementType::float32;
     if (std::is_same_v<T, Half>) return ElementType::float16;
+    if (std::is_same_v<T, std::int8_t>) return ElementType::int8;
     if (std::is_same_v<T, std::int32_t>) return ElementType::int32;
     return ElementType::int64;
 }
@@ -224,6 +225,9 @@ TEST_F(VectorFileTest, ReadsLabels) {
     EXPECT_EQ(read_labels(
                   ArrayFile::open(write<std::int32_t>({5, -1, 2147483647}, 1))),
               (std::vector<idx_t>{5, -1, 2147483647}));
+    EXPECT_EQ(
+        read_labels(ArrayFile::open(write<std::int8_t>({3, -128, 127}, 1))),
+        (std::vector<idx_t>{3, -128, 127}));
     EXPECT_EQ(read_labels(ArrayFile::open(
                   write_vecs<std::int32_t>("a.ivecs", {{1, -2}, {3, 4}}))),
               (std::vector<idx_t>{1, -2, 3, 4}));
