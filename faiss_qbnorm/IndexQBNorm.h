@@ -98,7 +98,7 @@ struct IndexQBNorm : faiss::Index {
                                   const float* gallery = nullptr);
 
     /// As set_querybank, with a gallerybank (mg x d, other items of the
-    /// gallery's kind), which dualis and dualdis need and dbsn and cent take.
+    /// gallery's kind), which dualis and dualdis need and dbsn takes.
     /// dbsn learns its weights from the items that are here and the
     /// gallerybank; items that come later are fitted with them.
     void set_banks(idx_t m, const float* bank, idx_t mg,

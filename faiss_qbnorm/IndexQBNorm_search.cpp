@@ -62,7 +62,6 @@ void IndexQBNorm::check_searchable(const Call& call) const {
 const IndexQBNorm::BoundColumn& IndexQBNorm::column_for(
     const Call& call) const {
     if (is_dual(call.method)) return fitted_.columns.back();
-    if (call.method == Method::cent) return fitted_.columns.front();
     const BankColumn& column = column_of(*table(), call.bank);
     return fitted_.columns[&column - table()->columns.data()];
 }

@@ -102,16 +102,14 @@ using Fitters = std::vector<std::unique_ptr<ColumnFitter>>;
 Fitters fitters_for(const Engine& engine, const Gallery& gallery,
                     const Banks& banks, const FitOptions& options, idx_t end) {
     const Method method = options.normalization.method;
-    const Bank first = first_bank(method, banks);
-    ColumnTask task{
-        engine,
-        options.metric,
-        first == Bank::querybank ? banks.querybank : banks.gallerybank,
-        first,
-        options.normalization,
-        options.begin,
-        end,
-        list_length(options, gallery.size())};
+    ColumnTask task{engine,
+                    options.metric,
+                    banks.querybank,
+                    Bank::querybank,
+                    options.normalization,
+                    options.begin,
+                    end,
+                    list_length(options, gallery.size())};
     Fitters fitters;
     switch (column_kind(method)) {
         case Method::csls:
@@ -137,12 +135,6 @@ Fitters fitters_for(const Engine& engine, const Gallery& gallery,
 }
 
 }  // namespace
-
-Bank first_bank(Method method, const Banks& banks) {
-    return method == Method::cent && banks.gallerybank.rows > 0
-               ? Bank::gallerybank
-               : Bank::querybank;
-}
 
 NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
               const FitOptions& options) {

@@ -38,9 +38,6 @@ inline idx_t default_list_length(const Normalization& normalization) {
     return normalization.activation_k + 8;
 }
 
-/// The bank that `method`'s first column is made with.
-Bank first_bank(Method method, const Banks& banks);
-
 /// Scores the gallery with the banks and returns the table of its rows [begin,
 /// end): the columns that normalization.method needs. Memory: one block, the
 /// banks and the table. Throws on an empty bank, a wrong dimension, NaN or Inf

@@ -68,8 +68,7 @@ inline Row offsets_of(const Normalization& n, const Banked& from) {
         case Method::nnn:
             return nnn_offsets(probe, n.neighbours, n.alpha);
         case Method::cent:
-            return cent_offsets(has_second ? probe_of(from.gallerybank)
-                                           : probe);
+            return cent_offsets(probe);
         case Method::dualis:
             return dualis_offsets(
                 is_offsets(probe, n.beta), n.beta,

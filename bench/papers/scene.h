@@ -76,7 +76,7 @@ struct Scene {
 };
 
 /// Ranks the scene's queries by each method, fitted on `bank` (and, where the
-/// method takes one, the scene's gallerybank; cent takes `bank` alone).
+/// method takes one, the scene's gallerybank).
 std::vector<MethodReport> measure(const Scene& scene, const ScoredBank& bank,
                                   std::span<const Normalization> asked);
 

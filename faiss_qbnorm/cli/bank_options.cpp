@@ -60,7 +60,7 @@ void BankOptions::add_to(CLI::App& command, bool may_choose) {
     command.add_option("--querybank", querybank, "Past queries")->required();
     command.add_option("--gallerybank", gallerybank,
                        "Other items of the gallery's kind, which dualis and "
-                       "dualdis need and dbsn and cent take");
+                       "dualdis need and dbsn takes");
     std::vector<std::string> methods{"is",   "dis",  "csls",   "nnn",
                                      "cent", "dbsn", "dualis", "dualdis"};
     std::string what = "is, dis, csls, nnn, cent, dbsn, dualis or dualdis";

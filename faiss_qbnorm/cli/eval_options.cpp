@@ -80,7 +80,7 @@ void EvalOptions::add_vectors_to(CLI::App& command) {
     command
         .add_option("--gallerybank", gallerybank,
                     "Other items of the gallery's kind, which dualis and "
-                    "dualdis need and dbsn and cent take")
+                    "dualdis need and dbsn takes")
         ->needs(items);
     auto* file =
         command

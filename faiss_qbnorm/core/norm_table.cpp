@@ -179,7 +179,7 @@ void check_serves(const NormTable& table, Method method, Bank bank) {
                 (!is_dual(method) || table.columns.size() == 2),
             "the table was fitted for method ", name_of(fitted),
             ", which does not serve ", name_of(method), "; fit it again");
-    if (!is_dual(method) && method != Method::cent) column_of(table, bank);
+    if (!is_dual(method)) column_of(table, bank);
 }
 
 namespace {
@@ -209,9 +209,7 @@ BankColumn dual_column(const NormTable& table) {
 BankColumn ranking_column(const NormTable& table, Method method, Bank bank) {
     check_serves(table, method, bank);
     if (method == Method::dualis) return dual_column(table);
-    if (method == Method::cent || method == Method::none) {
-        return table.columns.front();
-    }
+    if (method == Method::none) return table.columns.front();
     return column_of(table, bank);
 }
 

@@ -192,11 +192,9 @@ NormTable fit_similarities(const Similarities& querybank,
     NormTable table;
     table.gallery_size = items;
     table.end = items;
-    if (!gallerybank || method != Method::cent) {
-        table.columns.push_back(
-            fit_column(querybank, Bank::querybank, normalization));
-    }
-    if (gallerybank && (is_dual(method) || method == Method::cent)) {
+    table.columns.push_back(
+        fit_column(querybank, Bank::querybank, normalization));
+    if (is_dual(method)) {
         table.columns.push_back(
             fit_column(*gallerybank, Bank::gallerybank, normalization));
     }

@@ -24,9 +24,8 @@ BankColumn fit_column(const Similarities& bank, Bank which,
                       const SharedArray<float>& log_weights = {});
 
 /// The table of all items with the columns that normalization.method needs:
-/// the querybank's; for dualis and dualdis the gallerybank's, too; for cent the
-/// gallerybank's alone, where it is given. d and fingerprint are 0: no vectors
-/// are known.
+/// the querybank's; for dualis and dualdis the gallerybank's, too. d and
+/// fingerprint are 0: no vectors are known.
 NormTable fit_similarities(const Similarities& querybank,
                            const Similarities* gallerybank,
                            const Normalization& normalization);

@@ -116,7 +116,7 @@ TEST_F(Methods, InspectSaysWhatATableIs) {
     const std::pair<const char*, const char*> expected[] = {
         {"csls", "; querybank of 90, method csls, neighbours 10\n"},
         {"nnn", "; querybank of 90, method nnn, neighbours 128, alpha 0.75\n"},
-        {"cent", "; gallerybank of 70, method cent\n"},
+        {"cent", "; querybank of 90, method cent\n"},
         {"dbsn", "; querybank of 90, method dbsn, beta 100, iterations 10\n"},
         {"dualis",
          "; querybank of 90, method dualis, beta 20; activation set "},

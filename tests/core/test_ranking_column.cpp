@@ -103,10 +103,6 @@ TEST(RankingColumn, IsTheMethodsOwn) {
     EXPECT_EQ(ranking_column(both, Method::is).offsets[0], 1);
     EXPECT_EQ(ranking_column(both, Method::dis, Bank::gallerybank).offsets[0],
               5);
-    // cent has one column, of whichever bank.
-    NormTable centred = table_of(Method::cent);
-    centred.columns[0].bank = Bank::gallerybank;
-    EXPECT_EQ(ranking_column(centred, Method::cent).offsets[0], 1);
 }
 
 // exp(20 s - 20 o1) exp(3 s - 3 o2) = exp(23 (s - (20 o1 + 3 o2) / 23)).

@@ -128,18 +128,8 @@ TEST_P(FitMethods, MakesTheColumnsOfTheMethod) {
             EXPECT_EQ(column.log_weights.size(),
                       weighted ? static_cast<size_t>(bank.rows) : 0U);
         }
-        const bool of_gallery = normalization.method == Method::cent;
-        EXPECT_EQ(table.columns[0].bank,
-                  of_gallery ? Bank::gallerybank : Bank::querybank);
-        EXPECT_EQ(first_bank(normalization.method, scene.banks()),
-                  table.columns[0].bank);
+        EXPECT_EQ(table.columns[0].bank, Bank::querybank);
     }
-    // Without a gallerybank the centre is the querybank's.
-    Scene alone = scene;
-    alone.gallerybank = {};
-    const NormTable table = alone.fit_with(*engine, Method::cent);
-    EXPECT_EQ(table.columns[0].bank, Bank::querybank);
-    expect_right(table, alone, Method::cent);
 }
 
 // Each bank's column is the one of is, at its own beta.

@@ -56,7 +56,7 @@ oracle::Row offsets_of(Method method, const oracle::Rows& probe,
         case Method::nnn:
             return oracle::nnn_offsets(probe, 128, 0.75);
         case Method::cent:
-            return oracle::cent_offsets(second);
+            return oracle::cent_offsets(probe);
         case Method::dualis:
             return oracle::dualis_offsets(oracle::is_offsets(probe, 20), 20,
                                           oracle::is_offsets(second, 3), 3);

@@ -38,19 +38,6 @@ TEST(IndexMethods, RankAsThePapersDo) {
     }
 }
 
-TEST(IndexMethods, CentTakesTheQuerybankWhereThereIsNoOther) {
-    const auto base = base_of("Flat", Metric::inner_product);
-    IndexQBNorm index(base.get());
-    index.normalization = Method::cent;
-    index.set_querybank(bank.rows, bank.data.data());
-    EXPECT_EQ(index.table()->columns[0].bank, Bank::querybank);
-    expect_answers(
-        index,
-        oracle::offsets_of(
-            Method::cent, {Metric::inner_product, gallery.view(), bank.view()}),
-        items, 2e-5);
-}
-
 // A call's method where the table serves it is that method's own index.
 TEST(IndexMethods, ServeWhatSharesColumns) {
     const auto base = base_of("IVF4,Flat", Metric::inner_product);

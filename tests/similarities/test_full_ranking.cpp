@@ -260,7 +260,7 @@ TEST(RankAll, AgreesWithOffsetsOfTheOracle) {
             offsets = oracle::nnn_offsets(setting.probe1, 128, 0.75);
         }
         if (method == Method::cent) {
-            offsets = oracle::cent_offsets(setting.probe2);
+            offsets = oracle::cent_offsets(setting.probe1);
         }
         if (offsets.empty()) continue;
         SCOPED_TRACE(name_of(method));

@@ -220,11 +220,10 @@ TEST(FitSimilarities, MakesTheColumnsOfEachMethod) {
         EXPECT_EQ(table.size(), 7);
         EXPECT_EQ(table.d, 0);
         EXPECT_EQ(table.fingerprint, 0U);
-        const bool of_gallery = method == Method::cent;
         ASSERT_EQ(table.columns.size(), is_dual(method) ? 2U : 1U);
         const BankColumn& first = table.columns[0];
-        EXPECT_EQ(first.bank, of_gallery ? Bank::gallerybank : Bank::querybank);
-        EXPECT_EQ(first.bank_size, of_gallery ? 4 : 5);
+        EXPECT_EQ(first.bank, Bank::querybank);
+        EXPECT_EQ(first.bank_size, 5);
         EXPECT_EQ(first.normalization, Normalization(method));
         if (!is_dual(method)) continue;
         const BankColumn& second = table.columns[1];
@@ -233,9 +232,6 @@ TEST(FitSimilarities, MakesTheColumnsOfEachMethod) {
             oracle::is_offsets(oracle::rows_of(gallery_matrix.view()), 3);
         expect_offsets(second.offsets, right, 1e-6);
     }
-    EXPECT_EQ(
-        fit_similarities(querybank, nullptr, Method::cent).columns[0].bank,
-        Bank::querybank);
     EXPECT_THROW_SAYING(fit_similarities(querybank, nullptr, Method::dualis),
                         Error, "method dualis needs a gallerybank");
     EXPECT_THROW_SAYING(fit_similarities(querybank, nullptr, Method::gc), Error,
