@@ -4,118 +4,17 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
-#include <cstddef>
 #include <cstring>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/io/table_head.h"
 
 namespace faiss_qbnorm {
 
 namespace {
 
-static_assert(std::endian::native == std::endian::little,
-              ".qbn files are mapped as they are: little-endian");
-
-// The line ends show a file that was copied as text.
-constexpr char file_magic[8] = {'Q', 'B', 'N', 'O', 'R', 'M', '\r', '\n'};
-constexpr std::uint32_t file_version = 2;
-constexpr std::uint32_t first_version = 1;
-constexpr size_t alignment = 64;
-constexpr std::uint32_t most_columns = 1024;
-
-enum class Section : std::uint32_t {
-    offsets = 0,
-    activation = 1,
-    list_labels = 2,
-    list_scores = 3,
-    log_weights = 4,
-};
-
-struct Header {
-    char magic[8];
-    std::uint32_t version;
-    std::uint32_t columns;
-    std::uint32_t sections;
-    std::uint32_t reserved_1;
-    std::uint64_t head_size;  ///< bytes before the first section
-    std::uint64_t file_size;
-    std::uint64_t checksum;  ///< of the head with this field 0
-    std::uint64_t reserved_2[2];
-};
-static_assert(sizeof(Header) == 64);
-
-struct TableInfo {
-    std::uint32_t d;
-    std::uint32_t metric;
-    std::int64_t gallery_size;
-    std::int64_t begin;
-    std::int64_t end;
-    std::uint64_t fingerprint;
-    std::int64_t holes;
-};
-static_assert(sizeof(TableInfo) == 48);
-
-struct ColumnInfo {
-    std::uint32_t bank;
-    std::uint32_t method;
-    float beta;
-    float beta2;  ///< 0 in version 1
-    std::int64_t activation_k;
-    std::int64_t bank_size;
-    std::int64_t list_length;  ///< 0: no bank lists
-    std::uint64_t bank_fingerprint;
-    // From here on since version 2.
-    std::int64_t neighbours;
-    float alpha;
-    std::int32_t iterations;
-};
-static_assert(sizeof(ColumnInfo) == 64);
-
-size_t column_size(std::uint32_t version) {
-    return version == 1 ? offsetof(ColumnInfo, neighbours) : sizeof(ColumnInfo);
-}
-
-struct SectionInfo {
-    std::uint32_t kind;
-    std::uint32_t column;
-    std::uint64_t offset;
-    std::uint64_t size;
-    std::uint64_t checksum;
-};
-static_assert(sizeof(SectionInfo) == 32);
-
-struct Head {
-    Header header{};
-    TableInfo table{};
-    std::vector<ColumnInfo> columns;
-    std::vector<SectionInfo> sections;
-
-    // As it stands in the file, padded to the first section.
-    std::vector<char> bytes() const {
-        std::vector<char> result;
-        const auto append = [&](const void* data, size_t size) {
-            const char* first = static_cast<const char*>(data);
-            result.insert(result.end(), first, first + size);
-        };
-        append(&header, sizeof header);
-        append(&table, sizeof table);
-        for (const ColumnInfo& column : columns) {
-            append(&column, column_size(header.version));
-        }
-        append(sections.data(), sections.size() * sizeof(SectionInfo));
-        result.resize((result.size() + alignment - 1) / alignment * alignment);
-        return result;
-    }
-
-    std::uint64_t checksum() const {
-        Head copy = *this;
-        copy.header.checksum = 0;
-        const std::vector<char> content = copy.bytes();
-        return XXH3_64bits(content.data(), content.size());
-    }
-};
+using namespace table_file;
 
 // ---- writing ----
 
@@ -190,69 +89,6 @@ Head head_of(const NormTable& table, const std::vector<Content>& contents) {
 }
 
 // ---- reading ----
-
-template <class T>
-T take(const MappedFile& file, size_t& offset, size_t size = sizeof(T)) {
-    require(file.bytes().size() - offset >= size, file.path(),
-            ": is truncated in its header; write it again");
-    T result{};
-    std::memcpy(&result, file.bytes().data() + offset, size);
-    offset += size;
-    return result;
-}
-
-void check_header(const MappedFile& file, const Header& header) {
-    const std::string& path = file.path();
-    require(
-        std::equal(std::begin(file_magic), std::end(file_magic), header.magic),
-        path, ": is not a .qbn table");
-    require(header.version >= first_version && header.version <= file_version,
-            path, ": is a .qbn of version ", header.version,
-            " but this program reads versions ", first_version, " to ",
-            file_version);
-    require(header.file_size == file.bytes().size(), path, ": has ",
-            file.bytes().size(), " bytes but its header says ",
-            header.file_size, "; it is truncated or damaged");
-    require(header.columns >= 1 && header.columns <= most_columns &&
-                header.sections <= 5 * header.columns,
-            path, ": its header is damaged");
-}
-
-void check_sections(const MappedFile& file, const Head& head) {
-    const size_t size = file.bytes().size();
-    for (const SectionInfo& section : head.sections) {
-        require(section.offset % alignment == 0 &&
-                    section.offset >= head.header.head_size &&
-                    section.offset <= size &&
-                    section.size <= size - section.offset,
-                file.path(), ": a section is not inside the file");
-    }
-}
-
-Head read_head(const MappedFile& file) {
-    size_t offset = 0;
-    Head head;
-    head.header = take<Header>(file, offset);
-    check_header(file, head.header);
-    head.table = take<TableInfo>(file, offset);
-    for (std::uint32_t i = 0; i < head.header.columns; i++) {
-        head.columns.push_back(
-            take<ColumnInfo>(file, offset, column_size(head.header.version)));
-    }
-    for (std::uint32_t i = 0; i < head.header.sections; i++) {
-        head.sections.push_back(take<SectionInfo>(file, offset));
-    }
-    const std::vector<char> written = head.bytes();
-    require(head.header.head_size == written.size() &&
-                head.header.checksum == head.checksum(),
-            file.path(), ": its header is damaged (wrong checksum)");
-    require(written.size() <= file.bytes().size() &&
-                std::memcmp(written.data(), file.bytes().data(),
-                            written.size()) == 0,
-            file.path(), ": its header is damaged (padding)");
-    check_sections(file, head);
-    return head;
-}
 
 // A section as an array of `count` T. Every number of the file is suspect.
 template <class T>
