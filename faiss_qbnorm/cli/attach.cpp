@@ -39,7 +39,8 @@ struct Attach {
     }
 
     void run() {
-        const std::shared_ptr<const Engine> engine = common.start();
+        const std::shared_ptr<const Engine> engine = common.start(
+            {index, bank.querybank, bank.gallerybank, gallery, output});
         require_writable(output,
                          {index, bank.querybank, bank.gallerybank, gallery});
         require(!is_index_file(index), index,

@@ -89,7 +89,7 @@ struct BankCommand {
     }
 
     void run() {
-        const auto engine = common.start();
+        const auto engine = common.start({gallery, querybank, queries, output});
         if (!output.empty()) {
             require(output.ends_with(".npy"), output,
                     ": the smaller bank is written as .npy; name it so");

@@ -71,8 +71,15 @@ Precision precision_named(const std::string& name) {
 
 }  // namespace
 
-std::unique_ptr<Engine> Common::start() {
-    if (!json_path_.empty()) require_writable(json_path_);
+std::unique_ptr<Engine> Common::start(const std::vector<std::string>& files) {
+    if (!json_path_.empty()) {
+        for (const std::string& file : files) {
+            require(json_path_ != file, json_path_,
+                    ": is another file of this command, too; write the report "
+                    "to a file of its own");
+        }
+        require_writable(json_path_, files);
+    }
     if (threads_ > 0) omp_set_num_threads(threads_);
     auto engine = make_engine(engine_name_, precision_named(precision_));
     report["engine"] = engine->name();

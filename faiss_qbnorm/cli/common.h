@@ -18,8 +18,9 @@ class Common {
   public:
     explicit Common(CLI::App& command);
 
-    /// Applies --threads and makes the engine that --engine names.
-    std::unique_ptr<Engine> start();
+    /// Applies --threads and makes the engine that --engine names. `files` are
+    /// the command's others, which the report may not replace.
+    std::unique_ptr<Engine> start(const std::vector<std::string>& files);
 
     /// Counts the seconds of `work` under `name` in the report.
     template <class Work>

@@ -22,7 +22,8 @@ struct Eval {
 
     void run() {
         options.check();
-        const std::shared_ptr<const Engine> engine = common.start();
+        const std::shared_ptr<const Engine> engine =
+            common.start(options.files());
         if (!options.plot.empty()) {
             require_writable(options.plot, options.inputs());
         }
@@ -37,29 +38,30 @@ struct Eval {
     void evaluate_vectors(const std::shared_ptr<const Engine>& engine) {
         const VectorInputs inputs =
             common.timed("read", [&] { return VectorInputs(options); });
+        std::unique_ptr<faiss::Index> base;
+        if (!options.index.empty()) base = open_index(engine, options, inputs);
+        describe(inputs.queries.rows, inputs.gallery->size(),
+                 inputs.querybank.rows, inputs.truth);
         const BetaChoice choice = choose_by(inputs);
+        const auto asked = options.normalizations(choice);
         const MethodTables tables = common.timed("fit", [&] {
-            return fit_methods(options.normalizations(choice),
-                               [&](const Normalization& asked) {
-                                   FitOptions fitted;
-                                   fitted.normalization = asked;
-                                   fitted.metric =
-                                       metric_from_name(options.vectors.metric);
-                                   fitted.progress = progress_bar(
-                                       "fit", inputs.gallery->size());
-                                   return fit(*engine, *inputs.gallery,
-                                              inputs.banks(), fitted);
-                               });
+            return fit_methods(asked, [&](const Normalization& one) {
+                FitOptions fitted;
+                fitted.normalization = one;
+                fitted.metric = metric_from_name(options.vectors.metric);
+                fitted.progress = progress_bar("fit", inputs.gallery->size());
+                return fit(*engine, *inputs.gallery, inputs.banks(), fitted);
+            });
         });
         const auto reports = common.timed("search", [&] {
             return evaluate(*engine, *inputs.gallery, inputs.banks(), tables,
                             inputs.queries.view(), inputs.truth,
                             progress_bar("search", inputs.queries.rows));
         });
-        report(reports, tables, inputs.names);
-        if (options.index.empty()) return;
+        report(reports, asked, tables, inputs.names);
+        if (!base) return;
         const auto through = common.timed("index", [&] {
-            return evaluate_index(engine, options, tables, inputs);
+            return evaluate_index(*base, engine, options, tables, inputs);
         });
         report_index(through);
     }
@@ -67,20 +69,42 @@ struct Eval {
     void evaluate_matrices() {
         const MatrixInputs inputs =
             common.timed("read", [&] { return MatrixInputs(options); });
+        describe(inputs.queries->rows(), inputs.queries->items(),
+                 inputs.querybank->rows(), inputs.truth);
         const BetaChoice choice = choose_by(*inputs.querybank, *inputs.queries);
+        const auto asked = options.normalizations(choice);
         const MethodTables tables = common.timed("fit", [&] {
-            return fit_methods(options.normalizations(choice),
-                               [&](const Normalization& asked) {
-                                   return fit_similarities(
-                                       *inputs.querybank,
-                                       inputs.gallerybank.get(), asked);
-                               });
+            return fit_methods(asked, [&](const Normalization& one) {
+                return fit_similarities(*inputs.querybank,
+                                        inputs.gallerybank.get(), one);
+            });
         });
         const auto reports = common.timed("search", [&] {
             return evaluate(*inputs.queries, *inputs.querybank, tables,
                             inputs.truth);
         });
-        report(reports, tables, inputs.names);
+        report(reports, asked, tables, inputs.names);
+    }
+
+    // What is measured; askers without a right item count as misses, as in the
+    // published metric code, but not in silence.
+    void describe(idx_t queries, idx_t items, idx_t bank,
+                  const GroundTruth& truth) {
+        idx_t unanswerable = 0;
+        for (idx_t i = 0; i < queries; i++) {
+            unanswerable += has_answer(truth.row(i)) ? 0 : 1;
+        }
+        common.report["direction"] = options.direction;
+        common.report["queries"] = queries;
+        common.report["items"] = items;
+        common.report["bank"] = bank;
+        common.report["without_right_item"] = unanswerable;
+        if (unanswerable == 0) return;
+        std::printf(
+            "%lld of %lld queries have no right item: they count as "
+            "misses\n",
+            static_cast<long long>(unanswerable),
+            static_cast<long long>(queries));
     }
 
     BetaChoice choose_by(const VectorInputs& inputs) {
@@ -101,15 +125,18 @@ struct Eval {
     }
 
     void report(const std::vector<MethodReport>& reports,
+                const std::vector<Normalization>& asked,
                 const MethodTables& tables, const std::vector<idx_t>& names) {
         constexpr idx_t hubs_unasked = 10;
         const HubReport hubs{options.hubs > 0 ? options.hubs : hubs_unasked,
                              tables.bank_first(), names};
         print(reports);
         if (options.hubs > 0) hubs.print(reports);
-        for (const MethodReport& one : reports) {
-            common.report["methods"].push_back(to_json(one));
-            common.report["methods"].back()["hubs"] = hubs.to_json(one);
+        for (size_t i = 0; i < reports.size(); i++) {
+            auto json = to_json(reports[i]);
+            json["normalization"] = to_string(asked[i]);
+            json["hubs"] = hubs.to_json(reports[i]);
+            common.report["methods"].push_back(std::move(json));
         }
         if (!options.plot.empty()) plot(reports, options.plot);
     }

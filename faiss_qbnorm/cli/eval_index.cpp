@@ -75,19 +75,29 @@ IndexReport search(const IndexQBNorm& index, Method method,
 
 }  // namespace
 
-std::vector<IndexReport> evaluate_index(
+std::unique_ptr<faiss::Index> open_index(
     const std::shared_ptr<const Engine>& engine, const EvalOptions& options,
-    const MethodTables& tables, const VectorInputs& inputs) {
+    const VectorInputs& inputs) {
     require(!is_index_file(options.index), options.index,
             ": is a QBNorm index, with a table of its own; give the FAISS "
             "index that it was made of");
-    const auto base = read_index(options.index, engine);
+    auto base = read_index(options.index, engine);
     require_same_d(options.queries, inputs.queries.d, options.index,
                    static_cast<int>(base->d));
+    require(base->ntotal == inputs.gallery->size(), options.index, ": has ",
+            base->ntotal, " vectors but ", options.gallery, " has ",
+            inputs.gallery->size(), "; give an index of this gallery");
     set_parameters(*base, options.index_parameters, options.index);
+    return base;
+}
+
+std::vector<IndexReport> evaluate_index(
+    faiss::Index& base, const std::shared_ptr<const Engine>& engine,
+    const EvalOptions& options, const MethodTables& tables,
+    const VectorInputs& inputs) {
     std::vector<IndexReport> reports(tables.methods.size());
     for (size_t t = 0; t < tables.tables.size(); t++) {
-        IndexQBNorm index(base.get(), engine);
+        IndexQBNorm index(&base, engine);
         if (options.k_factor) index.k_factor = *options.k_factor;
         naming(options.gallery + ", " + options.index, [&] {
             index.set_table(tables.tables[t]);

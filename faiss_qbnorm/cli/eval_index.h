@@ -1,5 +1,7 @@
 #pragma once
 
+#include <faiss/Index.h>
+
 #include <memory>
 #include <vector>
 
@@ -14,11 +16,17 @@ struct IndexReport {
     double candidates = 0;  ///< items that were ranked for a query, on average
 };
 
-/// The measures of evaluate through an IndexQBNorm around options.index, asked
-/// for 50 answers: the rank of a right item that is not among them is infinite.
-/// Throws where the index is not of the gallery.
-std::vector<IndexReport> evaluate_index(
+/// The index of options.index with its parameters. Throws where it is not one
+/// of the gallery, before any work.
+std::unique_ptr<faiss::Index> open_index(
     const std::shared_ptr<const Engine>& engine, const EvalOptions& options,
-    const MethodTables& tables, const VectorInputs& inputs);
+    const VectorInputs& inputs);
+
+/// The measures of evaluate through an IndexQBNorm around `base`, asked for 50
+/// answers: the rank of a right item that is not among them is infinite.
+std::vector<IndexReport> evaluate_index(
+    faiss::Index& base, const std::shared_ptr<const Engine>& engine,
+    const EvalOptions& options, const MethodTables& tables,
+    const VectorInputs& inputs);
 
 }  // namespace faiss_qbnorm::cli

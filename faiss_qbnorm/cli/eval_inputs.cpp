@@ -20,7 +20,7 @@ struct Sides {
     idx_t items = 0;
 };
 
-GroundTruth default_groundtruth(const Sides& sides) {
+GroundTruth default_groundtruth(const Sides& sides, bool is_v2t) {
     if (sides.queries % sides.items == 0) {
         return contiguous_groundtruth(sides.queries, sides.items);
     }
@@ -28,6 +28,11 @@ GroundTruth default_groundtruth(const Sides& sides) {
             sides.queries,
             " queries, which is no whole number for each of the ", sides.items,
             " items of ", sides.items_file, "; give --groundtruth");
+    require(
+        !is_v2t, sides.items_file, " has ", sides.items, " items that ask and ",
+        sides.queries_file, " only ", sides.queries,
+        " captions (of a matrix, its rows and columns); give --groundtruth, "
+        "or transpose it");
     GroundTruth truth{1, std::vector<idx_t>(sides.queries)};
     std::iota(truth.labels.begin(), truth.labels.end(), 0);
     return truth;
@@ -50,7 +55,7 @@ void check_row(const std::string& file, const GroundTruth& truth, idx_t row,
 GroundTruth read_groundtruth(const EvalOptions& options, const Sides& sides,
                              const std::vector<idx_t>& kept) {
     const std::string& file = options.groundtruth;
-    if (file.empty()) return default_groundtruth(sides);
+    if (file.empty()) return default_groundtruth(sides, options.is_v2t());
     const ArrayFile array = ArrayFile::open(file);
     require(array.rows == sides.queries, file, ": is ", array.rows, " x ",
             array.d, " but there are ", sides.queries,

@@ -115,8 +115,9 @@ void EvalOptions::add_matrices_to(CLI::App& command) {
     matrix->needs(bank);
     command
         .add_option("--gallerybank-similarities", gallerybank_similarities,
-                    "Bank items x items, for the methods that take a "
-                    "gallerybank. With v2t: past queries x queries")
+                    "Bank items x items, for dualis and dualdis (dbsn "
+                    "learns from the gallery alone). With v2t: past queries x "
+                    "queries")
         ->needs(matrix);
 }
 
@@ -176,6 +177,12 @@ std::vector<Normalization> EvalOptions::normalizations(
             asked.beta = choice.beta;
         }
     }
+    return result;
+}
+
+std::vector<std::string> EvalOptions::files() const {
+    std::vector<std::string> result = inputs();
+    result.push_back(plot);
     return result;
 }
 

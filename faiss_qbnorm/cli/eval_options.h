@@ -52,6 +52,8 @@ struct EvalOptions {
         const BetaChoice& choice = {}) const;
     /// All input files.
     std::vector<std::string> inputs() const;
+    /// These and the plot.
+    std::vector<std::string> files() const;
 
   private:
     void add_vectors_to(CLI::App& command);

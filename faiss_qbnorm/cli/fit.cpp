@@ -40,7 +40,8 @@ struct Fit {
     }
 
     void run() {
-        const auto engine = common.start();
+        const auto engine = common.start(
+            {gallery, bank.querybank, bank.gallerybank, queries, output});
         require_writable(output,
                          {gallery, bank.querybank, bank.gallerybank, queries});
         FitOptions options;

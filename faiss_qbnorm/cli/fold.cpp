@@ -58,10 +58,10 @@ struct Fold {
     }
 
     void run() {
-        common.start();
+        common.start({table, gallery, index, activation, output});
         check_outputs();
         const NormTable norm_table =
-            common.timed("open", [&] { return read_table(table); });
+            common.timed("open", [&] { return read_verified_table(table); });
         const Method method = normalization_of(norm_table).method;
         require(activation.empty() ||
                     (column_kind(method) == Method::is && !is_dual(method)),

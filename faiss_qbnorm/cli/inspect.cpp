@@ -37,7 +37,7 @@ struct Inspect {
     }
 
     void run() {
-        common.start();
+        common.start({file});
         if (machine) {
             inspect_machine();
         } else if (is_table(file)) {

@@ -21,7 +21,9 @@ struct Merge {
     }
 
     void run() {
-        common.start();
+        std::vector<std::string> files = parts;
+        files.push_back(output);
+        common.start(files);
         require_writable(output, parts);
         std::vector<NormTable> tables;
         std::string names;

@@ -35,8 +35,10 @@ struct Rerank {
     }
 
     void run() {
-        const auto engine = common.start();
-        const NormTable norm_table = read_table(table);
+        const auto engine = common.start({table, labels, distances,
+                                          answer.prefix + ".labels.npy",
+                                          answer.prefix + ".distances.npy"});
+        const NormTable norm_table = read_verified_table(table);
         check_table_is_whole(norm_table);
         const ArrayFile label_rows = ArrayFile::open(labels);
         const ArrayFile distance_rows = ArrayFile::open(distances);

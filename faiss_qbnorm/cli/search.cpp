@@ -62,7 +62,9 @@ struct Search {
     }
 
     void run() {
-        const std::shared_ptr<const Engine> engine = common.start();
+        const std::shared_ptr<const Engine> engine = common.start(
+            {table, gallery, index, queries, querybank,
+             answer.prefix + ".labels.npy", answer.prefix + ".distances.npy"});
         const std::optional<NormTable> norm_table = open_table();
         const Matrix asked = common.timed("read", [&] {
             return VectorFile(queries, vectors.normalize).read();
@@ -102,7 +104,7 @@ struct Search {
                 ": is no QBNorm index and needs a --table; or make it one with "
                 "qbnorm attach");
         NormTable opened =
-            common.timed("open", [&] { return read_table(table); });
+            common.timed("open", [&] { return read_verified_table(table); });
         check_metric(table, opened.metric);
         return opened;
     }

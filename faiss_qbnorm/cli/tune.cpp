@@ -93,7 +93,8 @@ struct Tune {
     }
 
     void run() {
-        const auto engine = common.start();
+        const auto engine = common.start(
+            {gallery, querybank, gallerybank, queries, groundtruth});
         check_options();
         const VectorFile items(gallery, vectors.normalize);
         const auto [bank, second, live] = common.timed("read", [&] {

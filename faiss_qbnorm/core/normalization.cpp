@@ -53,6 +53,7 @@ std::string to_string(const Normalization& n) {
         return text.str();
     };
     std::string text = name_of(n.method);
+    if (n.method == Method::none) return text;
     switch (column_kind(n.method)) {
         case Method::csls:
             return text + said(", neighbours ", n.neighbours);

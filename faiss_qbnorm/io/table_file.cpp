@@ -280,6 +280,12 @@ void verify_table(const std::shared_ptr<const MappedFile>& file) {
     }
 }
 
+NormTable read_verified_table(const std::string& path) {
+    const auto file = MappedFile::open(path);
+    verify_table(file);
+    return read_table(file);
+}
+
 bool is_table(const std::string& path) {
     const auto file = MappedFile::open(path);
     return file->bytes().size() >= sizeof file_magic &&

@@ -39,6 +39,10 @@ NormTable read_table(const std::shared_ptr<const MappedFile>& file);
 void verify_table(const std::string& path);
 void verify_table(const std::shared_ptr<const MappedFile>& file);
 
+/// read_table of a file that verify_table has read: for those who use all of it
+/// anyway.
+NormTable read_verified_table(const std::string& path);
+
 /// Whether the file begins as a .qbn file does. Throws where it cannot be read.
 bool is_table(const std::string& path);
 
