@@ -18,7 +18,9 @@ enum class Method : std::uint32_t {
     /// exp(beta s) / sum_i exp(beta p_ij).
     is = 1,
     /// Dynamic Inverted Softmax (Bogolin et al. 2022): IS for queries whose raw
-    /// top-1 is in the activation set; s for the others.
+    /// top-1 is in the activation set; s for the others. Their code looks for
+    /// that top-1 among exp(beta s), where it may tie or overflow; here among
+    /// s, as the paper says.
     dis = 2,
     /// Cross-domain Similarity Local Scaling (Conneau et al. 2018): 2 s - r_q -
     /// r_j, r_j the mean of item j's `neighbours` largest p_ij.
@@ -27,20 +29,26 @@ enum class Method : std::uint32_t {
     /// larger than s. No offset expresses it: it needs bank and gallery.
     gc = 4,
     /// Nearest Neighbor Normalization (Chowdhury et al. 2024): s - alpha r_j.
+    /// Defaults are their README's; those in their code are others (0.5, 256).
     nnn = 5,
     /// Centering (Suzuki et al. 2013): <q - c, g - c>, c the querybank's mean.
-    /// (The gallery's own mean for c is worse the further the two modalities
-    /// are apart: R@1 22 instead of 61 on CLIP, bench/results/papers.md.)
+    /// (With the gallerybank's for c, R@1 is 22 instead of 61 on CLIP, whose
+    /// modalities lie apart, and 45 instead of 43 on the manual pages:
+    /// bench/results/papers-full.md.)
     cent = 6,
     /// Dual Bank Sinkhorn Normalization (Pan et al. 2025): IS at beta = 1 / tau
     /// with a weight for each bank query, learned by Sinkhorn's iterations on
     /// the gallery and, where given, the gallerybank.
     dbsn = 7,
     /// Dual Bank Normalisation (Wang et al., "Balance Act", EMNLP 2023): the
-    /// product of IS by the querybank and IS by the gallerybank at beta2.
+    /// product of IS by the querybank and IS by the gallerybank at beta2. Their
+    /// code normalises the gallerybank's matrix in the place of the queries';
+    /// here as the paper says.
     dualis = 8,
     /// The same, each factor dynamic by its own bank's activation set: a factor
-    /// whose gate is closed is s itself. No offset expresses it, either.
+    /// whose gate is closed is s itself. No offset expresses it, either. Gates
+    /// are a query's and a bank's, as in their code, which then squares one
+    /// factor; here they are two, as the paper says.
     dualdis = 9,
 };
 
