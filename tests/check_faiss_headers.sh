@@ -21,7 +21,7 @@ sed "$script" faiss_qbnorm/faiss/built_against.h.in \
 
 cuda=$(dirname "$(command -v nvcc || echo /none/none)")/../include
 for source in faiss_qbnorm/{IndexQBNorm*,index_*,attach,faiss/*,fold/*}.cpp \
-  faiss_qbnorm/cli/{attach,faiss_file,fold,search}.cpp; do
+  faiss_qbnorm/cli/{attach,eval_index,faiss_file,fold,search}.cpp; do
   [[ $source != */gpu_candidates.cpp || -d $cuda ]] || continue
   g++ -std=c++20 -fopenmp -fsyntax-only -Wall -Wextra -Werror \
     -I. -I"$generated" -isystem "$checkout" -isystem "$cuda" "$source"
