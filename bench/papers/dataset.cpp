@@ -127,16 +127,6 @@ Matrix rotated(const faiss::LinearTransform& axes, const Matrix& matrix) {
 
 }  // namespace
 
-Matrix rows_of(const Matrix& matrix, const std::vector<idx_t>& rows) {
-    Matrix result{{}, static_cast<idx_t>(rows.size()), matrix.d};
-    result.data.reserve(result.rows * result.d);
-    for (const idx_t row : rows) {
-        const float* from = matrix.view().row(row);
-        result.data.insert(result.data.end(), from, from + matrix.d);
-    }
-    return result;
-}
-
 Problem reversed(const Problem& problem) {
     return {problem.queries,
             problem.gallery,

@@ -32,8 +32,6 @@ Problem reversed(const Problem& problem);
 /// again. Not centred: at full dimension every score would be what it was.
 Problem projected(const Problem& problem, int d);
 
-Matrix rows_of(const Matrix& matrix, const std::vector<idx_t>& rows);
-
 /// A folder of arrays, as bench/data/README.md describes them.
 struct Dataset {
     std::string name;

@@ -81,16 +81,6 @@ std::vector<idx_t> unmasked(const EvalOptions& options, idx_t queries) {
     return kept;
 }
 
-Matrix rows_of(const Matrix& matrix, const std::vector<idx_t>& rows) {
-    Matrix result{{}, static_cast<idx_t>(rows.size()), matrix.d};
-    result.data.reserve(result.rows * result.d);
-    for (const idx_t row : rows) {
-        const float* from = matrix.view().row(row);
-        result.data.insert(result.data.end(), from, from + matrix.d);
-    }
-    return result;
-}
-
 Matrix read_bank(const EvalOptions& options, const std::string& file, int d) {
     if (file.empty()) return {};
     Matrix bank = VectorFile(file, options.vectors.normalize).read();

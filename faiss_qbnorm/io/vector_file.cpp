@@ -10,6 +10,16 @@
 
 namespace faiss_qbnorm {
 
+Matrix rows_of(const Matrix& matrix, const std::vector<idx_t>& rows) {
+    Matrix result{{}, static_cast<idx_t>(rows.size()), matrix.d};
+    result.data.reserve(result.rows * result.d);
+    for (const idx_t row : rows) {
+        const float* from = matrix.view().row(row);
+        result.data.insert(result.data.end(), from, from + matrix.d);
+    }
+    return result;
+}
+
 VectorFile::VectorFile(const std::string& path, bool normalize,
                        idx_t block_rows)
     : array_(ArrayFile::open(path)),

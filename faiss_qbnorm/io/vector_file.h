@@ -17,6 +17,9 @@ struct Matrix {
     MatrixView view() const { return {data.data(), rows, d}; }
 };
 
+/// Some of the rows, in this order.
+Matrix rows_of(const Matrix& matrix, const std::vector<idx_t>& rows);
+
 /// The float32 or float16 vectors of a file (see ArrayFile), read as float32,
 /// each divided by its norm where `normalize` asks for it.
 class VectorFile : public Gallery {
