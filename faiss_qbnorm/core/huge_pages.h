@@ -2,8 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <memory>
 #include <new>
+#include <type_traits>
 #include <vector>
 
 namespace faiss_qbnorm {
@@ -49,5 +52,24 @@ struct HugePages {
 
 template <class T>
 using HugeVector = std::vector<T, HugePages<T>>;
+
+template <class T>
+struct HugeDelete {
+    size_t size;
+    void operator()(T* memory) const noexcept {
+        HugePages<T>().deallocate(memory, size);
+    }
+};
+
+template <class T>
+using HugeArray = std::unique_ptr<T[], HugeDelete<T>>;
+
+/// An array that nobody has written to: where it is large, only what is used
+/// costs time.
+template <class T>
+HugeArray<T> huge_array(size_t size) {
+    static_assert(std::is_trivial_v<T>);
+    return {HugePages<T>().allocate(size), {size}};
+}
 
 }  // namespace faiss_qbnorm

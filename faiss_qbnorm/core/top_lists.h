@@ -26,6 +26,11 @@ class BasicTopLists {
     /// Forgets every item.
     void clear() { std::fill(sizes_.begin(), sizes_.end(), 0); }
 
+    /// Whether every list is.
+    bool empty() const {
+        return std::all_of(sizes_.begin(), sizes_.end(),
+                           [](idx_t size) { return size == 0; });
+    }
     bool full(idx_t row) const { return sizes_[row] == k_; }
 
     /// No item with a lower score can still enter the list of `row`.

@@ -7,6 +7,7 @@
 #include "faiss_qbnorm/cpu/bound.h"
 #include "faiss_qbnorm/cpu/settler.h"
 #include "faiss_qbnorm/cpu/tile_scorer.h"
+#include "faiss_qbnorm/cpu/tile_stages.h"
 
 namespace faiss_qbnorm {
 
@@ -122,8 +123,10 @@ class ProbeWorker {
     std::vector<std::uint8_t> fine_;
 };
 
-void settle(const Selection& selection, const ExactScores& exact,
-            TopLists& winners) {
+// Bank queries whose winners a guess may have missed.
+std::vector<idx_t> settle(const Selection& selection, const ExactScores& exact,
+                          TopLists& winners) {
+    std::vector<std::uint8_t> failed(winners.rows(), 0);
     ParallelErrors errors;
 #pragma omp parallel
     {
@@ -131,10 +134,35 @@ void settle(const Selection& selection, const ExactScores& exact,
         const Selection* const one[] = {&selection};
 #pragma omp for schedule(dynamic, 16)
         for (idx_t query = 0; query < winners.rows(); query++) {
-            errors.run([&] { settler.settle(query, one, winners, nullptr); });
+            errors.run([&] {
+                failed[query] = !settler.settle(query, one, winners, nullptr);
+            });
         }
     }
     errors.rethrow();
+    std::vector<idx_t> again;
+    for (idx_t query = 0; query < winners.rows(); query++) {
+        if (failed[query]) again.push_back(query);
+    }
+    return again;
+}
+
+// Finds the winners of the failed bank queries, which have none, by a scan.
+void scan_for(const std::vector<idx_t>& failed, const CpuBank& bank,
+              const GalleryBlock& block, TopLists& winners) {
+    std::vector<float> rows;
+    for (const idx_t query : failed) {
+        rows.insert(rows.end(), bank.bank.row(query), bank.bank.row(query + 1));
+    }
+    const auto n = static_cast<idx_t>(failed.size());
+    ScanState found{TopLists(n, winners.k()), TopLists(n, 0), {}, nullptr};
+    cpu_scan(bank.queries.scoring, CpuGallery(bank.metric, block), nullptr,
+             {rows.data(), n, bank.bank.d}, found);
+    for (idx_t i = 0; i < n; i++) {
+        for (const Scored& item : found.raw.items(i)) {
+            winners.offer(failed[i], item);
+        }
+    }
 }
 
 }  // namespace
@@ -148,28 +176,43 @@ void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
     // block begins.
     const idx_t shift = block.labels ? 0 : block.first_label % height;
     const idx_t tile_count = (shift + rows + height - 1) / height;
+    const idx_t panels = bank.queries.shape.panels();
     const ExactScores exact(bank.metric, bank.bank, block, nullptr);
-    Selection selection(bank.queries, {0, bank.queries.shape.panels()},
-                        {winners, exact}, true);
+    Selection selection(bank.queries, {0, panels}, {winners, exact}, true);
+    const bool may_guess = winners.k() > 0 && winners.empty();
+    const std::vector<TileStage> stages = tile_stages(tile_count, may_guess);
     ParallelErrors errors;
 #pragma omp parallel
     {
         std::optional<ProbeWorker> worker;
+        const auto run = [&](idx_t tile) {
+            if (!worker) {
+                worker.emplace(bank, block, normalization.beta, selection);
+            }
+            const idx_t tile_begin = tile * height - shift;
+            const idx_t begin = std::max<idx_t>(tile_begin, 0);
+            const idx_t end = std::min(tile_begin + height, rows);
+            worker->run(begin, end, begin - tile_begin, offsets);
+        };
+        for (const auto& [tiles, seen] : stages) {
+            const bool is_sample = seen < tile_count;
+#pragma omp single
+            selection.aim_at_sample(static_cast<double>(seen) /
+                                    static_cast<double>(tile_count));
 #pragma omp for schedule(dynamic)
-        for (idx_t t = 0; t < tile_count; t++) {
-            errors.run([&] {
-                if (!worker) {
-                    worker.emplace(bank, block, normalization.beta, selection);
-                }
-                const idx_t tile_begin = t * height - shift;
-                const idx_t begin = std::max<idx_t>(tile_begin, 0);
-                const idx_t end = std::min(tile_begin + height, rows);
-                worker->run(begin, end, begin - tile_begin, offsets);
-            });
+            for (size_t i = 0; i < tiles.size(); i++) {
+                errors.run([&] { run(tiles[i]); });
+            }
+            if (!is_sample) continue;
+#pragma omp for
+            for (idx_t panel = 0; panel < panels; panel++) {
+                errors.run([&] { selection.guess({panel, panel + 1}); });
+            }
         }
     }
     errors.rethrow();
-    settle(selection, exact, winners);
+    const std::vector<idx_t> failed = settle(selection, exact, winners);
+    if (!failed.empty()) scan_for(failed, bank, block, winners);
 }
 
 }  // namespace faiss_qbnorm

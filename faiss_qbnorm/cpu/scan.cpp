@@ -8,6 +8,7 @@
 #include "faiss_qbnorm/cpu/rank_counts.h"
 #include "faiss_qbnorm/cpu/settler.h"
 #include "faiss_qbnorm/cpu/tile_scorer.h"
+#include "faiss_qbnorm/cpu/tile_stages.h"
 
 namespace faiss_qbnorm {
 
@@ -93,18 +94,16 @@ class ScanWorker {
         }
         Selector selector(selection);
         const idx_t tiles = task.last_tile - task.first_tile;
-        const idx_t sample = scan_.may_guess ? tiles / one_in : 0;
-        if (sample > 0) {
-            selection.aim_at_sample(static_cast<double>(sample) /
-                                    static_cast<double>(scan_.tiles()));
-            for (idx_t i = 0; i < sample; i++) {
-                score(task.first_tile + i * one_in, task.panels, selector);
+        for (const TileStage& stage : tile_stages(tiles, scan_.may_guess)) {
+            const bool is_sample = stage.seen < tiles;
+            selection.aim_at_sample(is_sample
+                                        ? static_cast<double>(stage.seen) /
+                                              static_cast<double>(scan_.tiles())
+                                        : 1);
+            for (const idx_t tile : stage.tiles) {
+                score(task.first_tile + tile, task.panels, selector);
             }
-            selection.guess();
-        }
-        for (idx_t i = 0; i < tiles; i++) {
-            if (i % one_in == 0 && i / one_in < sample) continue;
-            score(task.first_tile + i, task.panels, selector);
+            if (is_sample) selection.guess(task.panels);
         }
         return selection;
     }
@@ -151,8 +150,6 @@ class ScanWorker {
         }
         return gathered_.data();
     }
-
-    static constexpr idx_t one_in = 8;  // tiles of a sample
 
     Scan& scan_;
     TileScorer scorer_;
@@ -254,14 +251,6 @@ void scan_block(const Scoring& scoring, const CpuGallery& gallery,
     if (!failed.empty()) scan_again(scan, failed);
 }
 
-// Nothing is known of any query yet.
-bool is_fresh(const ScanState& state) {
-    for (idx_t i = 0; i < state.raw.rows(); i++) {
-        if (!state.raw.items(i).empty()) return false;
-    }
-    return true;
-}
-
 }  // namespace
 
 void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
@@ -271,7 +260,7 @@ void cpu_scan(const Scoring& scoring, const CpuGallery& gallery,
     const bool counts = !state.targets.raw.empty();
     const bool few = queries.rows <= few_queries && !counts;
     scan_block(few ? scoring.of_few() : scoring, gallery, table, queries, state,
-               is_fresh(state));
+               state.raw.empty());
 }
 
 }  // namespace faiss_qbnorm

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <memory>
+#include <mutex>
+#include <span>
 #include <vector>
 
 #include "faiss_qbnorm/cpu/shortlists.h"
@@ -38,10 +41,10 @@ class Selection {
     /// Looks for normalised scores, too.
     void add_normalised(const Wanted& normalised, float largest_offset);
 
-    /// Shortlists' aim_at, of a sample that is this share of the block, and
-    /// guess.
+    /// Shortlists' aim_at, of a sample that is this share of the block (1: all
+    /// of it), and guess, of the queries of some panels.
     void aim_at_sample(double share);
-    void guess();
+    void guess(const PanelRange& panels);
 
     const Shortlists& raw() const { return rankings_[0].lists; }
     const Shortlists& normalised() const { return rankings_[1].lists; }
@@ -54,11 +57,15 @@ class Selection {
         float more_error;  ///< beyond that of raw scores
     };
 
+    /// A panel, where threads share it: one of them adds at a time.
+    std::unique_lock<std::mutex> hold(idx_t panel) const;
+
     const Queries& queries_;
+    idx_t first_panel_;
     idx_t first_query_;
     idx_t last_query_;
-    bool shared_;
-    std::vector<Ranking> rankings_;  // raw, normalised
+    std::vector<Ranking> rankings_;        // raw, normalised
+    std::unique_ptr<std::mutex[]> locks_;  // a panel's
 };
 
 /// One thread's way to a Selection.
@@ -80,20 +87,32 @@ class Selector {
                          const float* offsets);
 
   private:
+    /// A place that passed a ranking's threshold.
+    struct Hit {
+        std::int32_t row;
+        std::int32_t column;
+        float score;
+    };
+
     void turn_to(const ScoredTile& tile, const RowBound& gallery,
                  const float* offsets);
+    float error_of(const Selection::Ranking& ranking) const {
+        return error_ + ranking.more_error;
+    }
     void set_thresholds();
-    void add(idx_t query, idx_t row, float score);
-    idx_t first_query() const;
-    idx_t width() const;
+    std::span<const Hit> hits_of(size_t which);
+    void add(std::span<const Hit> hits, Shortlists& lists, float error);
 
     Selection& selection_;
     ScoredTile tile_{};
+    idx_t first_query_ = 0;  // of the tile
+    idx_t width_ = 0;
     const float* offsets_ = nullptr;
     float error_ = 0;  // of raw scores
     std::vector<float> thresholds_[2];
     std::vector<float> bounds_;
     std::vector<simd::Place> places_;
+    std::vector<Hit> hits_;
 };
 
 }  // namespace faiss_qbnorm

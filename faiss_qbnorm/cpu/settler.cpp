@@ -1,7 +1,6 @@
 #include "faiss_qbnorm/cpu/settler.h"
 
 #include <algorithm>
-#include <functional>
 #include <limits>
 
 namespace faiss_qbnorm {
@@ -13,12 +12,7 @@ constexpr float nothing = -std::numeric_limits<float>::infinity();
 // Drops what cannot be among the best k.
 void cut(std::vector<Contender>& contenders, idx_t k) {
     if (static_cast<idx_t>(contenders.size()) <= k || k == 0) return;
-    thread_local std::vector<float> lows;
-    lows.clear();
-    for (const Contender& contender : contenders) lows.push_back(contender.low);
-    std::nth_element(lows.begin(), lows.begin() + (k - 1), lows.end(),
-                     std::greater<>());
-    const float least = lows[k - 1];
+    const float least = kth_low(contenders, k, k);
     std::erase_if(contenders, [&](const Contender& contender) {
         return contender.high < least;
     });

@@ -30,6 +30,10 @@ RowSize load_row(const float* row, const float* center, int d, float* fp32,
 /// exact_score of core/formula.h, bit for bit.
 float exact_score(Metric metric, const float* a, const float* b, int d);
 
+/// The same of one row with `count` others, faster than one by one.
+void exact_scores(Metric metric, const float* a, const float* const* rows,
+                  idx_t count, int d, float* scores);
+
 /// products[c * rows + r] = left row r . right row c, and the rows' squared
 /// lengths: for few right rows, as fast as memory gives the left ones.
 void dot_products(const float* left, idx_t rows, const float* right,
@@ -48,8 +52,8 @@ struct ExpSums {
     float exp = 0;    ///< of exp(beta (s - shift))
 };
 
-/// Sums each row of the tile. Exponents must stay below 2^100; those under
-/// 2^-125 count as about that. Rows that are not `fine` are summed faster:
+/// Sums each row of the tile. Exponentials must stay below 2^100; those under
+/// 2^-125 count as that or less. Rows that are not `fine` are summed faster:
 /// expm1 is exp - columns, and beta * shift must be small beside 2^24.
 void exp_sums(const float* tile, idx_t rows, idx_t columns, float beta,
               const float* shifts, const std::uint8_t* fine, ExpSums* sums);
@@ -61,7 +65,8 @@ struct Place {
 };
 
 /// Appends the places that pass: where !(s < raw[column]) or, with offsets,
-/// !(s - offsets[row] < normalised[column]). NaN passes.
+/// !(s - offsets[row] < normalised[column]). Among scores of NaN only what
+/// passes a threshold of -infinity is certain to be found.
 void select(const float* tile, idx_t rows, idx_t columns, const float* raw,
             const float* offsets, const float* normalised,
             std::vector<Place>& places);

@@ -75,45 +75,70 @@ RowSize LoadRow(const float* HWY_RESTRICT row, const float* HWY_RESTRICT center,
             hn::GetLane(hn::SumOfLanes(f, lost))};
 }
 
-// Eight sums in core/formula.h's order, in as many vectors as they take; a
-// product and its sum are rounded apart, as there.
-template <bool l2>
-HWY_INLINE float exact_score_of(const float* HWY_RESTRICT a,
-                                const float* HWY_RESTRICT b, int d) {
+// Of one row with `count` others at once, whose chains of sums overlap. Eight
+// sums in core/formula.h's order, in as many vectors as they take; a product
+// and its sum are rounded apart, as there.
+template <bool l2, int count>
+HWY_INLINE void exact_scores_of(const float* HWY_RESTRICT a,
+                                const float* const* rows, int d,
+                                float* HWY_RESTRICT scores) {
     const hn::CappedTag<double, 8> f64;
     const hn::Rebind<float, decltype(f64)> f32;
     constexpr int width = static_cast<int>(hn::MaxLanes(f64));
     constexpr int vectors = 8 / width;
-    hn::Vec<decltype(f64)> sums[vectors];
-    for (auto& sum : sums) sum = hn::Zero(f64);
+    hn::Vec<decltype(f64)> sums[count][vectors];
+    for (auto& sums_of_row : sums) {
+        for (auto& sum : sums_of_row) sum = hn::Zero(f64);
+    }
     int i = 0;
     for (; i + 8 <= d; i += 8) {
         for (int v = 0; v < vectors; v++) {
             const int at = i + v * width;
             const auto x = hn::PromoteTo(f64, hn::LoadU(f32, a + at));
-            const auto y = hn::PromoteTo(f64, hn::LoadU(f32, b + at));
-            if constexpr (l2) {
-                const auto difference = hn::Sub(x, y);
-                sums[v] = hn::Sub(sums[v], hn::Mul(difference, difference));
-            } else {
-                sums[v] = hn::Add(sums[v], hn::Mul(x, y));
+            for (int r = 0; r < count; r++) {
+                const auto y = hn::PromoteTo(f64, hn::LoadU(f32, rows[r] + at));
+                auto& sum = sums[r][v];
+                if constexpr (l2) {
+                    const auto difference = hn::Sub(x, y);
+                    sum = hn::Sub(sum, hn::Mul(difference, difference));
+                } else {
+                    sum = hn::Add(sum, hn::Mul(x, y));
+                }
             }
         }
     }
-    HWY_ALIGN double s[8];
-    for (int v = 0; v < vectors; v++) hn::Store(sums[v], f64, s + v * width);
-    for (int lane = 0; i + lane < d; lane++) {
-        const double x = a[i + lane];
-        const double y = b[i + lane];
-        s[lane] += l2 ? -(x - y) * (x - y) : x * y;
+    for (int r = 0; r < count; r++) {
+        HWY_ALIGN double s[8];
+        for (int v = 0; v < vectors; v++) {
+            hn::Store(sums[r][v], f64, s + v * width);
+        }
+        for (int lane = 0; i + lane < d; lane++) {
+            const double x = a[i + lane];
+            const double y = rows[r][i + lane];
+            s[lane] += l2 ? -(x - y) * (x - y) : x * y;
+        }
+        scores[r] = static_cast<float>(((s[0] + s[4]) + (s[2] + s[6])) +
+                                       ((s[1] + s[5]) + (s[3] + s[7])));
     }
-    return static_cast<float>(((s[0] + s[4]) + (s[2] + s[6])) +
-                              ((s[1] + s[5]) + (s[3] + s[7])));
 }
 
-float ExactScore(Metric metric, const float* a, const float* b, int d) {
-    return metric == Metric::l2 ? exact_score_of<true>(a, b, d)
-                                : exact_score_of<false>(a, b, d);
+template <bool l2>
+HWY_INLINE void exact_scores_of_all(const float* a, const float* const* rows,
+                                    idx_t count, int d, float* scores) {
+    idx_t r = 0;
+    for (; r + 4 <= count; r += 4) {
+        exact_scores_of<l2, 4>(a, rows + r, d, scores + r);
+    }
+    for (; r < count; r++) exact_scores_of<l2, 1>(a, rows + r, d, scores + r);
+}
+
+void ExactScores(Metric metric, const float* a, const float* const* rows,
+                 idx_t count, int d, float* scores) {
+    if (metric == Metric::l2) {
+        exact_scores_of_all<true>(a, rows, count, d, scores);
+    } else {
+        exact_scores_of_all<false>(a, rows, count, d, scores);
+    }
 }
 
 // Of one left row with `count` right rows at once.
@@ -196,7 +221,7 @@ HWY_AFTER_NAMESPACE();
 namespace faiss_qbnorm::simd {
 
 HWY_EXPORT(LoadRow);
-HWY_EXPORT(ExactScore);
+HWY_EXPORT(ExactScores);
 HWY_EXPORT(DotProducts);
 HWY_EXPORT(ToL2Scores);
 
@@ -213,8 +238,15 @@ RowSize load_row(const float* row, const float* center, int d, float* fp32,
     return HWY_DYNAMIC_DISPATCH(LoadRow)(row, center, d, fp32, bf16);
 }
 
+void exact_scores(Metric metric, const float* a, const float* const* rows,
+                  idx_t count, int d, float* scores) {
+    HWY_DYNAMIC_DISPATCH(ExactScores)(metric, a, rows, count, d, scores);
+}
+
 float exact_score(Metric metric, const float* a, const float* b, int d) {
-    return HWY_DYNAMIC_DISPATCH(ExactScore)(metric, a, b, d);
+    float score = 0;
+    exact_scores(metric, a, &b, 1, d, &score);
+    return score;
 }
 
 void dot_products(const float* left, idx_t rows, const float* right,

@@ -17,85 +17,142 @@ HWY_BEFORE_NAMESPACE();
 namespace faiss_qbnorm::simd::HWY_NAMESPACE {
 
 template <class Mask>
-HWY_INLINE void append(Mask mask, idx_t row, idx_t column, bool is_column,
-                       std::vector<Place>& places) {
+HWY_INLINE std::uint64_t bits_of(Mask mask) {
     static_assert(std::endian::native == std::endian::little);
     std::uint64_t bits = 0;
     std::uint8_t bytes[8] = {};
     hn::StoreMaskBits(f, mask, bytes);
     std::memcpy(&bits, bytes, sizeof bits);
-    for (; bits != 0; bits &= bits - 1) {
-        const auto at = static_cast<std::int32_t>(std::countr_zero(bits));
-        if (is_column) {
-            places.push_back({static_cast<std::int32_t>(row) + at, 0});
-        } else {
-            places.push_back({static_cast<std::int32_t>(row),
-                              static_cast<std::int32_t>(column) + at});
+    return bits;
+}
+
+/// Places on their way to a vector, in bulk: the last go with hand_over.
+class Passed {
+  public:
+    explicit Passed(std::vector<Place>& places) : places_(places) {}
+
+    /// place(i) for each bit i that is set.
+    template <class PlaceOf>
+    HWY_INLINE void add(std::uint64_t bits, PlaceOf place) {
+        if (count_ > room - 64) hand_over();
+        for (; bits != 0; bits &= bits - 1) {
+            some_[count_++] = place(std::countr_zero(bits));
         }
     }
-}
 
-/// The lanes that fail both thresholds.
-template <bool with_offset>
-HWY_INLINE auto failing(VF s, VF raw, VF offset, VF normalised) {
-    const auto fails = hn::Lt(s, raw);
+    void hand_over() {
+        places_.insert(places_.end(), some_, some_ + count_);
+        count_ = 0;
+    }
+
+  private:
+    static constexpr int room = 512;
+    std::vector<Place>& places_;
+    int count_ = 0;
+    Place some_[room];
+};
+
+/// The lanes of `count` rows' vectors that pass, row after row.
+template <int count, bool with_offset>
+HWY_INLINE std::uint64_t passing(const VF (&s)[count], const VF* offsets,
+                                 VF raw, VF normalised) {
+    constexpr int lanes = hn::MaxLanes(f);
+    static_assert(count * lanes <= 64);
+    // Almost always the largest fail: a few maxima are fewer steps than to
+    // compare each.
+    VF largest = s[0];
+    for (int r = 1; r < count; r++) largest = hn::Max(largest, s[r]);
+    auto fail = hn::Lt(largest, raw);
     if constexpr (with_offset) {
-        return hn::And(fails, hn::Lt(hn::Sub(s, offset), normalised));
-    } else {
-        return fails;
+        VF most = hn::Sub(s[0], offsets[0]);
+        for (int r = 1; r < count; r++) {
+            most = hn::Max(most, hn::Sub(s[r], offsets[r]));
+        }
+        fail = hn::And(fail, hn::Lt(most, normalised));
     }
+    if (HWY_LIKELY(hn::AllTrue(f, fail))) return 0;
+    std::uint64_t bits = 0;
+    for (int r = 0; r < count; r++) {
+        auto fails = hn::Lt(s[r], raw);
+        if constexpr (with_offset) {
+            fails =
+                hn::And(fails, hn::Lt(hn::Sub(s[r], offsets[r]), normalised));
+        }
+        bits |= bits_of(hn::Not(fails)) << (r * lanes);
+    }
+    return bits;
+}
+
+template <int count, bool with_offset>
+HWY_INLINE void select_in_rows(const float* HWY_RESTRICT tile, idx_t first,
+                               idx_t columns, const float* HWY_RESTRICT raw,
+                               const float* HWY_RESTRICT offsets,
+                               const float* HWY_RESTRICT normalised,
+                               Passed& passed) {
+    constexpr int lanes = hn::MaxLanes(f);
+    VF offset[count];
+    for (int r = 0; r < count; r++) {
+        offset[r] = hn::Set(f, with_offset ? offsets[first + r] : 0);
+    }
+    const auto look = [&](idx_t c, std::uint64_t wanted, auto load) HWY_ATTR {
+        VF s[count];
+        for (int r = 0; r < count; r++) {
+            s[r] = load(tile + (first + r) * columns + c);
+        }
+        const VF least = with_offset ? load(normalised + c) : hn::Zero(f);
+        const std::uint64_t bits =
+            wanted &
+            passing<count, with_offset>(s, offset, load(raw + c), least);
+        if (HWY_LIKELY(bits == 0)) return;
+        passed.add(bits, [&](int at) {
+            return Place{static_cast<std::int32_t>(first) + at / lanes,
+                         static_cast<std::int32_t>(c) + at % lanes};
+        });
+    };
+    for_vectors(
+        columns,
+        [&](idx_t c) HWY_ATTR {
+            look(c, ~std::uint64_t{0},
+                 [](const float* from) HWY_ATTR { return hn::LoadU(f, from); });
+        },
+        [&](idx_t c, size_t some) HWY_ATTR {
+            std::uint64_t wanted = 0;
+            for (int r = 0; r < count; r++) {
+                wanted |= ((std::uint64_t{1} << some) - 1) << (r * lanes);
+            }
+            look(c, wanted, [&](const float* from) HWY_ATTR {
+                return load_n(from, some);
+            });
+        });
 }
 
 template <bool with_offset>
-HWY_INLINE void select_in_row(const float* HWY_RESTRICT scores, idx_t columns,
-                              const float* HWY_RESTRICT raw, VF offset,
-                              const float* HWY_RESTRICT normalised, idx_t row,
-                              std::vector<Place>& places) {
-    const auto lanes = static_cast<idx_t>(hn::Lanes(f));
-    const auto fails = [&](idx_t c) HWY_ATTR {
-        const VF least =
-            with_offset ? hn::LoadU(f, normalised + c) : hn::Zero(f);
-        return failing<with_offset>(hn::LoadU(f, scores + c),
-                                    hn::LoadU(f, raw + c), offset, least);
-    };
-    idx_t c = 0;
-    // Almost always all fail: one branch for four vectors.
-    for (; c + 4 * lanes <= columns; c += 4 * lanes) {
-        const auto first = fails(c);
-        const auto second = fails(c + lanes);
-        const auto third = fails(c + 2 * lanes);
-        const auto fourth = fails(c + 3 * lanes);
-        const auto all =
-            hn::And(hn::And(first, second), hn::And(third, fourth));
-        if (HWY_LIKELY(hn::AllTrue(f, all))) continue;
-        append(hn::Not(first), row, c, false, places);
-        append(hn::Not(second), row, c + lanes, false, places);
-        append(hn::Not(third), row, c + 2 * lanes, false, places);
-        append(hn::Not(fourth), row, c + 3 * lanes, false, places);
+HWY_INLINE void select_in_tile(const float* tile, idx_t rows, idx_t columns,
+                               const float* raw, const float* offsets,
+                               const float* normalised,
+                               std::vector<Place>& places) {
+    Passed passed(places);
+    idx_t r = 0;
+    for (; r + 4 <= rows; r += 4) {
+        select_in_rows<4, with_offset>(tile, r, columns, raw, offsets,
+                                       normalised, passed);
     }
-    for (; c + lanes <= columns; c += lanes) {
-        append(hn::Not(fails(c)), row, c, false, places);
+    for (; r < rows; r++) {
+        select_in_rows<1, with_offset>(tile, r, columns, raw, offsets,
+                                       normalised, passed);
     }
-    if (c == columns) return;
-    const auto count = static_cast<size_t>(columns - c);
-    const VF least = with_offset ? load_n(normalised + c, count) : hn::Zero(f);
-    const auto passes = hn::Not(failing<with_offset>(
-        load_n(scores + c, count), load_n(raw + c, count), offset, least));
-    append(hn::And(passes, hn::FirstN(f, count)), row, c, false, places);
+    passed.hand_over();
 }
 
 void Select(const float* tile, idx_t rows, idx_t columns, const float* raw,
             const float* offsets, const float* normalised,
             std::vector<Place>& places) {
-    for (idx_t r = 0; r < rows; r++) {
-        const float* row = tile + r * columns;
-        if (offsets) {
-            select_in_row<true>(row, columns, raw, hn::Set(f, offsets[r]),
-                                normalised, r, places);
-        } else {
-            select_in_row<false>(row, columns, raw, hn::Zero(f), nullptr, r,
-                                 places);
-        }
+    if (offsets) {
+        select_in_tile<true>(tile, rows, columns, raw, offsets, normalised,
+                             places);
+    } else {
+        select_in_tile<false>(tile, rows, columns, raw, nullptr, nullptr,
+                              places);
     }
 }
 
@@ -103,6 +160,12 @@ void SelectColumn(const float* scores, idx_t n, float raw, const float* offsets,
                   float normalised, std::vector<Place>& places) {
     const VF least_raw = hn::Set(f, raw);
     const VF least = hn::Set(f, normalised);
+    Passed passed(places);
+    const auto add = [&](auto passes, idx_t i) HWY_ATTR {
+        passed.add(bits_of(passes), [i](int at) {
+            return Place{static_cast<std::int32_t>(i) + at, 0};
+        });
+    };
     for_vectors(
         n,
         [&](idx_t i) HWY_ATTR {
@@ -114,7 +177,7 @@ void SelectColumn(const float* scores, idx_t n, float raw, const float* offsets,
                     hn::Lt(hn::Sub(s, hn::LoadU(f, offsets + i)), least));
             }
             if (HWY_LIKELY(hn::AllTrue(f, fails))) return;
-            append(hn::Not(fails), i, 0, true, places);
+            add(hn::Not(fails), i);
         },
         [&](idx_t i, size_t count) HWY_ATTR {
             const VF s = load_n(scores + i, count);
@@ -124,9 +187,9 @@ void SelectColumn(const float* scores, idx_t n, float raw, const float* offsets,
                     fails,
                     hn::Lt(hn::Sub(s, load_n(offsets + i, count)), least));
             }
-            append(hn::And(hn::Not(fails), hn::FirstN(f, count)), i, 0, true,
-                   places);
+            add(hn::And(hn::Not(fails), hn::FirstN(f, count)), i);
         });
+    passed.hand_over();
 }
 
 void ColumnBounds(const float* tile, idx_t rows, idx_t columns,
@@ -167,6 +230,7 @@ void ColumnBounds(const float* tile, idx_t rows, idx_t columns,
 void CountAbove(const float* tile, idx_t rows, idx_t columns,
                 const float* offsets, const float* low, const float* high,
                 idx_t* above, std::vector<Place>& places) {
+    Passed passed(places);
     for (idx_t r = 0; r < rows; r++) {
         const float* row = tile + r * columns;
         const float offset = offsets ? offsets[r] : 0;
@@ -179,33 +243,51 @@ void CountAbove(const float* tile, idx_t rows, idx_t columns,
                 const auto out = hn::Or(hn::Lt(s, hn::LoadU(f, low + c)),
                                         hn::Gt(s, hn::LoadU(f, high + c)));
                 if (HWY_LIKELY(hn::AllTrue(f, out))) return;
-                append(hn::Not(out), r, c, false, places);
+                passed.add(bits_of(hn::Not(out)), [&](int at) {
+                    return Place{static_cast<std::int32_t>(r),
+                                 static_cast<std::int32_t>(c) + at};
+                });
             },
             [&](idx_t c, size_t count) HWY_ATTR {
                 for (size_t j = c; j < c + count; j++) {
                     const float s = row[j] - offset;
                     if (s < low[j] || s > high[j]) continue;
-                    places.push_back({static_cast<std::int32_t>(r),
-                                      static_cast<std::int32_t>(j)});
+                    passed.add(1, [&](int) {
+                        return Place{static_cast<std::int32_t>(r),
+                                     static_cast<std::int32_t>(j)};
+                    });
                 }
             });
     }
+    passed.hand_over();
 }
 
-HWY_INLINE idx_t count_no_less(const float* values, idx_t n, float bound) {
-    const VF bounds = hn::Set(f, bound);
-    idx_t count = 0;
-    for_vectors(
-        n,
-        [&](idx_t i) HWY_ATTR {
-            count += static_cast<idx_t>(
-                hn::CountTrue(f, hn::Ge(hn::LoadU(f, values + i), bounds)));
-        },
-        [&](idx_t i, size_t) HWY_ATTR {
-            for (; i < n; i++) count += values[i] >= bound;
-        });
-    return count;
-}
+/// Some values, and -infinity beyond them to a whole vector.
+class Values {
+  public:
+    Values(const float* values, idx_t n)
+        : values_(values), whole_(n - n % hn::MaxLanes(f)) {
+        const auto count = static_cast<size_t>(n - whole_);
+        const VF nothing = hn::Set(f, -std::numeric_limits<float>::infinity());
+        rest_ = hn::IfThenElse(hn::FirstN(f, count),
+                               load_n(values + whole_, count), nothing);
+    }
+
+    HWY_INLINE idx_t count_no_less(float bound) const {
+        const VF bounds = hn::Set(f, bound);
+        size_t count = hn::CountTrue(f, hn::Ge(rest_, bounds));
+        for (idx_t i = 0; i < whole_; i += hn::MaxLanes(f)) {
+            count +=
+                hn::CountTrue(f, hn::Ge(hn::LoadU(f, values_ + i), bounds));
+        }
+        return static_cast<idx_t>(count);
+    }
+
+  private:
+    const float* values_;
+    idx_t whole_;
+    VF rest_;
+};
 
 float KthBound(const float* values, idx_t n, idx_t k, idx_t most) {
     constexpr float largest = std::numeric_limits<float>::max();
@@ -226,12 +308,13 @@ float KthBound(const float* values, idx_t n, idx_t k, idx_t most) {
     const float least = hn::GetLane(hn::MinOfLanes(f, least_of));
     float low = std::max(least, -largest);
     float high = std::min(hn::GetLane(hn::MaxOfLanes(f, most_of)), largest);
-    if (count_no_less(values, n, low) < k) return least;
+    const Values all(values, n);
+    if (all.count_no_less(low) < k) return least;
     // At least k are no less than `low`; halve what is above.
     for (idx_t count = n; count > most;) {
         const float middle = 0.5F * low + 0.5F * high;
         if (!(middle > low && middle < high)) break;
-        const idx_t above = count_no_less(values, n, middle);
+        const idx_t above = all.count_no_less(middle);
         if (above >= k) {
             low = middle;
             count = above;

@@ -40,6 +40,7 @@ TEST(TopLists, KeepTheBestWhateverTheOrderOfArrival) {
             }
             EXPECT_EQ(lists.best(1).label, n > 0 ? items[0].label : -1);
             EXPECT_EQ(lists.full(1), n >= k);
+            EXPECT_EQ(lists.empty(), n == 0);
             if (n >= k) {
                 EXPECT_EQ(lists.threshold(1), items[k - 1].score);
             }

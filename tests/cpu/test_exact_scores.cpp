@@ -26,6 +26,16 @@ TEST(ExactScores, AreFormulasLessTheOffset) {
                 }
             }
         }
+        for (const idx_t count : {0, 1, 4, 9, 40}) {
+            std::vector<idx_t> rows;
+            for (idx_t i = 0; i < count; i++) rows.push_back(39 - i);
+            std::vector<float> scores(count);
+            scene.exact[1].raw(2, rows, scores.data());
+            for (idx_t i = 0; i < count; i++) {
+                EXPECT_EQ(scores[i],
+                          scene.score(2, scene.earlier + rows[i], false).score);
+            }
+        }
         EXPECT_EQ(scene.exact[0].label(3), scene.labels[23]);
         EXPECT_EQ(
             scene.exact[1].from_raw(3, 7).score,

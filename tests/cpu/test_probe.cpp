@@ -115,4 +115,52 @@ TEST(Probe, HasOffsetsWhereDistancesOfNearDuplicatesRoundAboveZero) {
     }
 }
 
+/// The winners of each bank query, by the oracle's ranking.
+void expect_winners(const Data& data, const TopLists& winners) {
+    const oracle::Rows scores = oracle::similarities(
+        Metric::inner_product, data.bank.view(), data.gallery.view());
+    for (idx_t query = 0; query < winners.rows(); query++) {
+        const std::vector<idx_t> right = oracle::ranking(scores[query]);
+        const std::vector<Scored> got = winners.sorted(query);
+        ASSERT_EQ(static_cast<idx_t>(got.size()), winners.k());
+        for (size_t i = 0; i < got.size(); i++) {
+            ASSERT_EQ(got[i].label, right[i]) << "query " << query;
+        }
+    }
+}
+
+/// A probe that guesses from the rows of each eighth tile.
+void expect_winners_of(const Data& data, idx_t k) {
+    CpuOptions options;
+    options.tiles = {16, 32};
+    const auto engine = make_engine_cpu(options);
+    std::vector<float> offsets(data.gallery.rows);
+    TopLists winners(data.bank.rows, k);
+    const auto bank =
+        engine->bind_bank(Metric::inner_product, data.bank.view());
+    const auto probe =
+        engine->begin_probe(*bank, {Method::is, 1, 1}, {0, offsets, winners});
+    probe->add(GalleryBlock{data.gallery.view()});
+    probe->finish();
+    expect_winners(data, winners);
+}
+
+TEST(Probe, HasTheWinnersThatASampleLetsExpect) {
+    for (const idx_t k : {1, 10, 50}) {
+        expect_winners_of(
+            {testdata::gaussian(2500, d, 4), testdata::gaussian(70, d, 5)}, k);
+    }
+}
+
+TEST(Probe, HasTheWinnersWhereASampleMisleads) {
+    Data data{testdata::gaussian(2500, d, 4), testdata::gaussian(70, d, 5)};
+    // What a sample sees is by far the best, and hardly more than it.
+    for (idx_t i = 0; i < data.gallery.rows; i++) {
+        const bool seen = i % (16 * 8) < 16;
+        data.gallery.data[i * d] = seen && i < 600 ? 50 : -50;
+    }
+    for (idx_t i = 0; i < data.bank.rows; i++) data.bank.data[i * d] = 10;
+    for (const idx_t k : {1, 10, 50, 100}) expect_winners_of(data, k);
+}
+
 }  // namespace

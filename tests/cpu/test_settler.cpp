@@ -51,7 +51,10 @@ struct Search {
                 static_cast<double>(scene.rows()));
         }
         for (idx_t tile = first; tile < last; tile++) {
-            if (sample > 0 && tile == first + sample) selection.guess();
+            if (sample > 0 && tile == first + sample) {
+                selection.guess({0, queries.shape.panels()});
+                selection.aim_at_sample(1);
+            }
             offer(scorer, selector, tile);
         }
     }

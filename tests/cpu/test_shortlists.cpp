@@ -3,7 +3,6 @@
 #include "faiss_qbnorm/cpu/shortlists.h"
 
 #include <gtest/gtest.h>
-#include <omp.h>
 
 #include <cmath>
 #include <limits>
@@ -99,8 +98,8 @@ TopLists finish(const Scene& scene, bool normalised,
 
 /// Of all queries.
 Shortlists shortlists_of(const Scene& scene, const TopLists& known,
-                         bool normalised, bool shared) {
-    return {known, 0, scene.queries.rows, scene.exact[normalised], shared};
+                         bool normalised) {
+    return {known, 0, scene.queries.rows, scene.exact[normalised]};
 }
 
 void expect_best(const Scene& scene, Errors errors, idx_t k, bool normalised) {
@@ -108,7 +107,7 @@ void expect_best(const Scene& scene, Errors errors, idx_t k, bool normalised) {
                  << "k " << k << ", " << scene.rows() << " rows, errors "
                  << static_cast<int>(errors));
     const TopLists known = scene.known(k, normalised);
-    Shortlists shortlists = shortlists_of(scene, known, normalised, k % 2 == 0);
+    Shortlists shortlists = shortlists_of(scene, known, normalised);
     ASSERT_EQ(shortlists.k(), k);
     for (idx_t query = 0; query < scene.queries.rows; query++) {
         ASSERT_EQ(shortlists.threshold(query), known.threshold(query));
@@ -202,7 +201,7 @@ TEST(Shortlists, LoseNothingToTheHighestThresholdThatHolds) {
         const Scene scene = scene_of(kind, Metric::inner_product, 400, 0);
         for (const idx_t k : {1, 10, 100}) {
             const TopLists known = scene.known(k, false);
-            Shortlists shortlists = shortlists_of(scene, known, false, true);
+            Shortlists shortlists = shortlists_of(scene, known, false);
             const std::vector<float> highest = highest_thresholds(scene, k);
             for (idx_t query = 0; query < 5; query++) {
                 const float least = highest[query];
@@ -227,7 +226,7 @@ TEST(Shortlists, RaiseTheThresholdAsTheyFill) {
         scene_of(Rows::gaussian, Metric::inner_product, 3000, 0);
     for (const idx_t k : {1, 10, 100}) {
         const TopLists known = scene.known(k, false);
-        Shortlists shortlists = shortlists_of(scene, known, false, true);
+        Shortlists shortlists = shortlists_of(scene, known, false);
         EXPECT_EQ(shortlists.threshold(0), -infinity);
         for (const auto& [query, row, score, error] :
              items_of(scene, Errors::tiny, false)) {
@@ -240,42 +239,6 @@ TEST(Shortlists, RaiseTheThresholdAsTheyFill) {
                 left += item.score > threshold + 3e-5F;
             }
             EXPECT_LE(left, 4 * k + 64) << "k " << k;  // not 3000
-        }
-    }
-}
-
-/// Adds of many threads at once, which meet at few queries.
-TopLists best_of_threads(const Scene& scene, const std::vector<Item>& items,
-                         const TopLists& known,
-                         const std::vector<float>& highest) {
-    Shortlists shortlists = shortlists_of(scene, known, false, true);
-#pragma omp parallel for schedule(dynamic, 3) num_threads(8)
-    for (size_t i = 0; i < items.size(); i++) {
-        const auto& [query, row, score, error] = items[i];
-        shortlists.add(query, row, score, error);
-        if (i % 50 == 0) {  // as a tile's column_bounds do
-            const auto less = static_cast<float>(items.size() - i);
-            shortlists.raise_threshold(query, highest[query] - 1e-3F * less);
-        }
-    }
-    return finish(scene, false, shortlists, known);
-}
-
-TEST(Shortlists, HaveTheSameBestFromManyThreads) {
-    for (const Rows kind : {Rows::gaussian, Rows::ties}) {
-        const Scene scene = scene_of(kind, Metric::inner_product, 1500, 0);
-        for (const idx_t k : {1, 10, 100}) {
-            const TopLists known = scene.known(k, false);
-            const std::vector<float> highest = highest_thresholds(scene, k);
-            for (const Errors errors :
-                 {Errors::tiny, Errors::small, Errors::mixed}) {
-                const std::vector<Item> items = items_of(scene, errors, false);
-                for (int again = 0; again < 4; again++) {
-                    scene.expect_best(
-                        best_of_threads(scene, items, known, highest), false);
-                    if (HasFatalFailure()) return;
-                }
-            }
         }
     }
 }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <memory>
 #include <optional>
 #include <random>
 #include <utility>
@@ -80,6 +81,38 @@ TEST_P(SimdExact, OverflowsAsFormulas) {
         expect_formulas(metric, huge, huge);
         expect_formulas(metric, huge, low);
         expect_formulas(metric, huge, std::vector<float>(33, 0));
+    }
+}
+
+/// Of one row with `count` others at once.
+void expect_formulas_of_many(Metric metric, idx_t count, int d) {
+    const Floats left(values(d, d, of_two_magnitudes));
+    std::vector<std::unique_ptr<Floats>> others;
+    std::vector<const float*> rows;
+    for (idx_t i = 0; i < count; i++) {
+        others.push_back(std::make_unique<Floats>(
+            values(d, static_cast<std::uint32_t>(i), of_two_magnitudes)));
+        rows.push_back(others.back()->data());
+    }
+    Floats scores(count, -7);
+    simd::exact_scores(metric, left.data(), rows.data(), count, d,
+                       scores.data());
+    for (idx_t i = 0; i < count; i++) {
+        ASSERT_EQ(std::bit_cast<std::uint32_t>(scores[i]),
+                  std::bit_cast<std::uint32_t>(
+                      exact_score(metric, left.data(), rows[i], d)))
+            << "row " << i << " of " << count << ", d " << d;
+    }
+}
+
+TEST_P(SimdExact, IsFormulasScoreOfManyAtOnce) {
+    for (const int d : instruction_sets::sizes()) {
+        for (const idx_t count : {0, 1, 3, 4, 5, 11}) {
+            for (const Metric metric : {Metric::inner_product, Metric::l2}) {
+                expect_formulas_of_many(metric, count, d);
+                if (HasFatalFailure()) return;
+            }
+        }
     }
 }
 

@@ -35,15 +35,15 @@ struct Term {
     Term(float score, float shift, float beta, bool fine) {
         const long double x = beta * (static_cast<long double>(score) - shift);
         const long double least = fine ? 0x1p-126L : 0x1p-125L;
-        exp = std::max(expl(x), least);
+        exp = expl(x);
         expm1 = expm1l(x);
         long double off = (beta == ln2 ? 0.2 : 2.3) * fabsl(x);
         if (shift != 0) off += fabsl(x);
         if (shift != 0 && !fine) {  // multiplied before they are subtracted
             off += beta * (std::fabs(score) + std::fabs(shift));
         }
-        if (exp == least) off = 0;
         exp_error = u * exp * (off + (fine ? 1.6 : 3.6));
+        if (exp <= least) exp_error = least;  // or as little
         expm1_error = u * (exp * off + 2.2 * fabsl(expm1));
     }
 };
@@ -181,7 +181,7 @@ TEST_P(SimdExp, SumsOfRowsOfAnySize) {
     }
 }
 
-TEST_P(SimdExp, WhatIsBelowTheLeastPowerCountsAsThat) {
+TEST_P(SimdExp, WhatIsBelowTheLeastPowerCountsAsThatOrLess) {
     constexpr float most = std::numeric_limits<float>::max();
     constexpr float infinity = std::numeric_limits<float>::infinity();
     for (const int columns : instruction_sets::sizes()) {
@@ -194,7 +194,8 @@ TEST_P(SimdExp, WhatIsBelowTheLeastPowerCountsAsThat) {
             simd::exp_sums(tile.data(), 2, columns, 1, shifts.data(),
                            fine.data(), sums.data());
             const auto n = static_cast<float>(columns);
-            ASSERT_NEAR(sums[0].exp, n * 0x1p-125F, n * 0x1p-145F) << score;
+            ASSERT_GE(sums[0].exp, 0) << score;
+            ASSERT_LE(sums[0].exp, n * 0x1p-125F * 1.001F) << score;
             ASSERT_EQ(sums[1].exp, n * 0x1p-126F) << score;
             ASSERT_EQ(sums[0].expm1, -n) << score;
             ASSERT_EQ(sums[1].expm1, -n) << score;

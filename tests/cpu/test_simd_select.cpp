@@ -74,10 +74,10 @@ struct Tile {
 };
 
 /// Every tile and option that the cases below go through.
-void for_each_tile(const std::function<void(const Tile&, bool)>& check) {
+void for_each_tile(const std::function<void(Tile&, bool)>& check) {
     for (const int columns : instruction_sets::sizes()) {
         for (const bool wild : {false, true}) {
-            const Tile tile(1 + columns % 4, columns, columns, wild);
+            Tile tile(1 + columns % 11, columns, columns, wild);
             for (const bool with_offsets : {false, true}) {
                 SCOPED_TRACE(testing::Message()
                              << columns << " columns, wild " << wild
@@ -114,9 +114,17 @@ std::vector<float> thresholds(size_t n, int kind, std::uint32_t seed) {
     return result;
 }
 
+/// The same scores without NaN.
+void forget_nan(Tile& tile) {
+    for (float& s : tile.scores) s = std::isnan(s) ? 0 : s;
+}
+
 TEST_P(SimdSelect, SelectFindsWhatPasses) {
-    for_each_tile([](const Tile& tile, bool with_offsets) {
-        for (int kinds = 0; kinds < 16; kinds++) {
+    for_each_tile([](Tile& tile, bool with_offsets) {
+        for (const int kinds :
+             {3, 7, 11, 15, 0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14}) {
+            // Among NaN only what passes -infinity is certain to be found.
+            if (kinds % 4 != 3) forget_nan(tile);
             const Floats raw(thresholds(tile.columns, kinds % 4, 3));
             const Floats normalised(thresholds(tile.columns, kinds / 4, 4));
             std::vector<simd::Place> places = stood_before;
