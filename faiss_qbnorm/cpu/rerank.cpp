@@ -71,8 +71,9 @@ class Reranker {
 
     // Checks a list and asks for what its gate depends on.
     void look(idx_t list) {
-        const auto [bad, top1] = simd::look_at_list(
-            scores(list), labels(list), size(), table_.begin, table_.end);
+        const auto [bad, top1] =
+            simd::look_at_list(scores(list), labels(list), size(), table_.begin,
+                               table_.end, is_gated(method_));
         if (bad) refuse(list);
         top1_[list % ring] = top1;
         if (method_ == Method::dis && top1 >= 0) {

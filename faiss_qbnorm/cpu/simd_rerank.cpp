@@ -87,11 +87,12 @@ ListLook look_closely(const float* scores, const idx_t* labels, idx_t n,
 }
 
 ListLook LookAtList(const float* scores, const idx_t* labels, idx_t n,
-                    idx_t begin, idx_t end) {
+                    idx_t begin, idx_t end, bool wants_top1) {
     if (n == 0 || !all_within(labels, n, begin, end) ||
         !all_finite(scores, n)) {
         return look_closely(scores, labels, n, begin, end);
     }
+    if (!wants_top1) return {};
     const float best = largest(scores, n);
     const VF bests = hn::Set(f, best);
     idx_t top1 = std::numeric_limits<idx_t>::max();
@@ -223,9 +224,9 @@ HWY_EXPORT(Contenders);
 HWY_EXPORT(Rank);
 
 ListLook look_at_list(const float* scores, const idx_t* labels, idx_t n,
-                      idx_t table_begin, idx_t table_end) {
+                      idx_t table_begin, idx_t table_end, bool wants_top1) {
     return HWY_DYNAMIC_DISPATCH(LookAtList)(scores, labels, n, table_begin,
-                                            table_end);
+                                            table_end, wants_top1);
 }
 
 void subtract_offsets(const float* scores, const idx_t* labels, idx_t n,

@@ -14,11 +14,12 @@ struct ListLook {
     /// A score that is not finite, or a label that is neither -1 nor in the
     /// table.
     bool bad = false;
-    idx_t top1 = -1;  ///< the label of the first by score; ties to the lower
+    idx_t top1 = -1;  ///< the label of the first by score, ties to the lower,
+                      ///< if it is wanted
 };
 
 ListLook look_at_list(const float* scores, const idx_t* labels, idx_t n,
-                      idx_t table_begin, idx_t table_end);
+                      idx_t table_begin, idx_t table_end, bool wants_top1);
 
 /// differences[i] = scores[i] - offsets[labels[i] - table_begin], -infinity
 /// for no candidate.

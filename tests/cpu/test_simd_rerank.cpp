@@ -71,13 +71,16 @@ void expect_look(const std::vector<float>& scores,
                  const std::vector<idx_t>& labels) {
     const Floats guarded_scores(scores);
     const Labels guarded_labels(labels);
-    const simd::ListLook got = simd::look_at_list(
-        guarded_scores.data(), guarded_labels.data(),
-        static_cast<idx_t>(scores.size()), first_label, last_label);
     const simd::ListLook right = naive_look(scores, labels);
-    ASSERT_EQ(got.bad, right.bad) << scores.size();
-    if (right.bad) return;
-    ASSERT_EQ(got.top1, right.top1) << scores.size();
+    for (const bool wants_top1 : {false, true}) {
+        const simd::ListLook got =
+            simd::look_at_list(guarded_scores.data(), guarded_labels.data(),
+                               static_cast<idx_t>(scores.size()), first_label,
+                               last_label, wants_top1);
+        ASSERT_EQ(got.bad, right.bad) << scores.size();
+        if (right.bad || !wants_top1) continue;
+        ASSERT_EQ(got.top1, right.top1) << scores.size();
+    }
 }
 
 TEST_P(SimdRerank, LookAtListFindsTheFirst) {
