@@ -12,9 +12,9 @@ usage() {
 ./setup.sh demo   install what is missing, build, and show on real data what
                   IndexQBNorm does to a FAISS index
 ./setup.sh test   install what is missing, build, and run the tests, once as
-                  released and once under AddressSanitizer and UBSan; where
-                  nvcc is found, also with the CUDA engine, and where PyPI
-                  is reached, with its faiss-cpu (in build/venv)
+                  released (where nvcc is found, with the CUDA engine) and once
+                  under AddressSanitizer and UBSan; where PyPI is reached, with
+                  its faiss-cpu too (in build/venv)
 
 Both install Debian packages (${packages[*]})
 and build under build/. Neither needs a GPU.
@@ -83,7 +83,8 @@ run_tests() {
   [ -z "$others" ] || echo "$others"
 }
 
-# Where CUDA's compiler is found, the CUDA engine is built and tested too.
+# Where CUDA's compiler is found, what is tested as released has the CUDA
+# engine; the sanitizers' build never has.
 has_nvcc() {
   export PATH=$PATH:/usr/local/cuda/bin
   command -v nvcc >/dev/null
@@ -98,13 +99,13 @@ case "${1-}" in
   test)
     install_packages
     install_faiss_cpu
-    presets=(release asan)
+    fast=release
     if has_nvcc; then
-      presets+=(cuda)
+      fast=cuda
     else
       echo "no nvcc found: the CUDA engine runs on the CPU only, in its tests"
     fi
-    for preset in "${presets[@]}"; do
+    for preset in "$fast" asan; do
       build "$preset"
       run_tests "$preset"
     done
