@@ -194,16 +194,15 @@ void cpu_probe(const CpuBank& bank, const GalleryBlock& block,
             const idx_t end = std::min(tile_begin + height, rows);
             worker->run(begin, end, begin - tile_begin, offsets);
         };
-        for (const auto& [tiles, seen] : stages) {
-            const bool is_sample = seen < tile_count;
+        for (const TileStage& stage : stages) {
 #pragma omp single
-            selection.aim_at_sample(static_cast<double>(seen) /
+            selection.aim_at_sample(static_cast<double>(stage.seen) /
                                     static_cast<double>(tile_count));
 #pragma omp for schedule(dynamic)
-            for (size_t i = 0; i < tiles.size(); i++) {
-                errors.run([&] { run(tiles[i]); });
+            for (size_t i = 0; i < stage.tiles.size(); i++) {
+                errors.run([&] { run(stage.tiles[i]); });
             }
-            if (!is_sample) continue;
+            if (stage.seen == tile_count) continue;
 #pragma omp for
             for (idx_t panel = 0; panel < panels; panel++) {
                 errors.run([&] { selection.guess({panel, panel + 1}); });

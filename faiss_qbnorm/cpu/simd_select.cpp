@@ -264,9 +264,11 @@ void CountAbove(const float* tile, idx_t rows, idx_t columns,
 
 /// Some values, and -infinity beyond them to a whole vector.
 class Values {
+    static constexpr auto lanes = static_cast<idx_t>(hn::MaxLanes(f));
+
   public:
     Values(const float* values, idx_t n)
-        : values_(values), whole_(n - n % hn::MaxLanes(f)) {
+        : values_(values), whole_(n - n % lanes) {
         const auto count = static_cast<size_t>(n - whole_);
         const VF nothing = hn::Set(f, -std::numeric_limits<float>::infinity());
         rest_ = hn::IfThenElse(hn::FirstN(f, count),
@@ -276,7 +278,7 @@ class Values {
     HWY_INLINE idx_t count_no_less(float bound) const {
         const VF bounds = hn::Set(f, bound);
         size_t count = hn::CountTrue(f, hn::Ge(rest_, bounds));
-        for (idx_t i = 0; i < whole_; i += hn::MaxLanes(f)) {
+        for (idx_t i = 0; i < whole_; i += lanes) {
             count +=
                 hn::CountTrue(f, hn::Ge(hn::LoadU(f, values_ + i), bounds));
         }
