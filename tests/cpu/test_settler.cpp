@@ -101,7 +101,8 @@ void expect_settled(const Scene& scene, idx_t query, bool settled,
     const std::vector<Scored> right = scene.sorted(query, normalised);
     const std::vector<Scored> got = after.sorted(query);
     ASSERT_GE(got.size(), std::min<size_t>(k, right.size()));
-    for (idx_t i = 0; i < std::min<idx_t>(k, got.size()); i++) {
+    const auto size = static_cast<idx_t>(got.size());
+    for (idx_t i = 0; i < std::min(k, size); i++) {
         ASSERT_EQ(got[i].label, right[i].label)
             << "query " << query << ", slot " << i << ", normalised "
             << normalised;

@@ -44,8 +44,8 @@ float of_two_magnitudes(Random& random) {
 std::vector<float> values(int n, std::uint32_t seed,
                           float (*element)(Random&)) {
     Random random(seed);
-    std::vector<float> result;
-    for (int i = 0; i < n; i++) result.push_back(element(random));
+    std::vector<float> result(n);
+    for (float& x : result) x = element(random);
     return result;
 }
 
