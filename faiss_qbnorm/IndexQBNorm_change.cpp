@@ -7,6 +7,7 @@
 #include "faiss_qbnorm/IndexQBNorm_banks.h"
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "faiss_qbnorm/core/relabel.h"
 #include "faiss_qbnorm/faiss/as_faiss.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
@@ -67,20 +68,14 @@ void IndexQBNorm::add(idx_t n, const float* x) {
         check_changeable();
         const idx_t begin = table()->gallery_size;
         check_finite(GalleryBlock{view(n, x), begin}, "added vectors");
-        const faiss::Index& fitted_in =
-            is_fitted_on_originals() ? innermost(*base_index) : *base_index;
+        const faiss::Index& inner = innermost(*base_index);
+        const bool behind = &inner != base_index && !is_fitted_on_originals();
+        const faiss::Index& fitted_in = behind ? *base_index : inner;
         const Transformed there(fitted_in, view(n, x));
         const TransformedBanks banks_there(fitted_in, banks());
-        FitOptions options = options_for(normalization_of(*table()));
-        options.begin = begin;
-        options.list_length = list_length(*table());
-        options.log_weights = table()->columns.front().log_weights;
-        const NormTable before = grown(*table(), begin, begin + n);
-        const NormTable added =
-            fit(*engine_, MemoryGallery(there.view(), begin),
-                banks_there.banks(), options);
-        const NormTable* parts[] = {&before, &added};
-        Fitted fitted = bind(merge(parts));
+        Fitted fitted = bind(fit_more(*engine_, *table(),
+                                      MemoryGallery(there.view(), begin),
+                                      banks_there.banks()));
         add_to_base(n, x);
         install(std::move(fitted));
     });

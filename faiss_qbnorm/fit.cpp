@@ -6,6 +6,8 @@
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/merge.h"
+#include "faiss_qbnorm/core/relabel.h"
 #include "faiss_qbnorm/fit/column_fitter.h"
 #include "faiss_qbnorm/fit/sinkhorn.h"
 #include "faiss_qbnorm/similarities/ranged_gallery.h"
@@ -100,7 +102,8 @@ SharedArray<float> weights_for(const Gallery& gallery, const Banks& banks,
 using Fitters = std::vector<std::unique_ptr<ColumnFitter>>;
 
 Fitters fitters_for(const Engine& engine, const Gallery& gallery,
-                    const Banks& banks, const FitOptions& options, idx_t end) {
+                    const Banks& banks, const FitOptions& options, idx_t end,
+                    const NormTable* before) {
     const Method method = options.normalization.method;
     ColumnTask task{engine,
                     options.metric,
@@ -110,6 +113,10 @@ Fitters fitters_for(const Engine& engine, const Gallery& gallery,
                     options.begin,
                     end,
                     list_length(options, gallery.size())};
+    const auto known = [&](Bank bank) {
+        return before ? &column_of(*before, bank).lists : nullptr;
+    };
+    task.known = known(Bank::querybank);
     Fitters fitters;
     switch (column_kind(method)) {
         case Method::csls:
@@ -129,22 +136,24 @@ Fitters fitters_for(const Engine& engine, const Gallery& gallery,
     if (is_dual(method)) {
         task.bank = banks.gallerybank;
         task.which = Bank::gallerybank;
+        task.known = known(Bank::gallerybank);
         fitters.push_back(fit_is(task));
     }
     return fitters;
 }
 
-}  // namespace
-
-NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
-              const FitOptions& options) {
+// `before` is null or a table of other items, whose lists these join.
+NormTable fit_rows(const Engine& engine, const Gallery& gallery,
+                   const Banks& banks, const FitOptions& options,
+                   const NormTable* before) {
     const idx_t begin = options.begin;
     const idx_t end = options.end < 0 ? gallery.size() : options.end;
     check_inputs(gallery, banks, options, end);
 
     NormTable table{gallery.d(), options.metric, gallery.size(), begin, end, 0,
                     {},          gallery.holes()};
-    const Fitters fitters = fitters_for(engine, gallery, banks, options, end);
+    const Fitters fitters =
+        fitters_for(engine, gallery, banks, options, end, before);
     idx_t done = 0;
     gallery.for_each_block(begin, end, [&](const GalleryBlock& block) {
         table.fingerprint += fingerprint(block);
@@ -161,6 +170,42 @@ NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
         table.columns.push_back(std::move(column));
     }
     return table;
+}
+
+// Lists that the rows can join.
+void check_lists(const NormTable& table, const Banks& banks) {
+    for (const BankColumn& column : table.columns) {
+        const idx_t rows = column.bank == Bank::querybank
+                               ? banks.querybank.rows
+                               : banks.gallerybank.rows;
+        require(rows == column.bank_size, "the ", name_of(column.bank), " of ",
+                rows, " rows is not the one that the table was fitted with (",
+                column.bank_size, " rows)");
+        require(column.lists.length > 0 || !column.has_activation(),
+                "the table was saved without bank lists, which fitting more "
+                "items needs");
+    }
+}
+
+}  // namespace
+
+NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
+              const FitOptions& options) {
+    return fit_rows(engine, gallery, banks, options, nullptr);
+}
+
+NormTable fit_more(const Engine& engine, const NormTable& table,
+                   const Gallery& gallery, const Banks& banks) {
+    check(table);
+    const NormTable before = grown(table, table.end, gallery.size());
+    check_lists(before, banks);
+    FitOptions options;
+    options.normalization = normalization_of(before);
+    options.metric = before.metric;
+    options.begin = before.end;
+    options.list_length = before.columns.front().lists.length;
+    options.log_weights = before.columns.front().log_weights;
+    return append(before, fit_rows(engine, gallery, banks, options, &before));
 }
 
 }  // namespace faiss_qbnorm

@@ -3,6 +3,7 @@
 
 #include "faiss_qbnorm/cli/common.h"
 #include "faiss_qbnorm/cli/table_report.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "faiss_qbnorm/io/table_file.h"
 
 namespace faiss_qbnorm::cli {

@@ -64,8 +64,8 @@ struct HugeDelete {
 template <class T>
 using HugeArray = std::unique_ptr<T[], HugeDelete<T>>;
 
-/// An array that nobody has written to: where it is large, only what is used
-/// costs time.
+/// Such memory before anything is written to it: whoever does so first, maybe
+/// one thread of many, brings its pages.
 template <class T>
 HugeArray<T> huge_array(size_t size) {
     static_assert(std::is_trivial_v<T>);

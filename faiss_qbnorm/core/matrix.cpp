@@ -20,13 +20,14 @@ void check_finite(const GalleryBlock& block, std::string_view what) {
 #pragma omp parallel for reduction(min : bad_row)
     for (idx_t i = 0; i < matrix.rows; i++) {
         const float* row = matrix.row(i);
-        constexpr std::uint32_t exponent = 0x7f800000;
-        bool bad = false;
+        // One more in an exponent of ones reaches the sign, which or-ing
+        // collects: fewer instructions than comparing each.
+        std::uint32_t carried = 0;
         for (int j = 0; j < matrix.d; j++) {
-            bad |=
-                (std::bit_cast<std::uint32_t>(row[j]) & exponent) == exponent;
+            const auto bits = std::bit_cast<std::uint32_t>(row[j]);
+            carried |= (bits & 0x7fffffff) + 0x00800000;
         }
-        if (bad && i < bad_row) bad_row = i;
+        if (carried >> 31 && i < bad_row) bad_row = i;
     }
     if (bad_row == matrix.rows) return;
     fail(what, ": row ", block.label(bad_row),

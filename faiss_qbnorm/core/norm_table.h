@@ -106,6 +106,9 @@ float largest_offset(const BankColumn& column);
 /// The lists of a finished probe.
 BankLists to_bank_lists(const TopLists& winners);
 
+/// What a probe of more items begins with.
+TopLists to_top_lists(const BankLists& lists, idx_t bank_size);
+
 /// The items among the first `activation_k` of any row of `lists`, as a set
 /// over rows [begin, end) of the gallery. The rows must be long enough.
 ActivationSet activation_from_lists(const BankLists& lists, idx_t activation_k,
@@ -119,11 +122,5 @@ std::vector<idx_t> rows_to_search(const NormTable& table,
 /// Makes the activation sets from the bank lists. Throws where there are
 /// rows_to_search.
 void decide_activation(NormTable& table);
-
-/// Joins tables of row ranges that follow one another (in any order of
-/// arrival) into exactly the table that a fit of their union gives. Throws
-/// where ranges overlap or leave a gap, or where the parts were not fitted
-/// with the same bank and normalisation.
-NormTable merge(std::span<const NormTable* const> parts);
 
 }  // namespace faiss_qbnorm

@@ -27,9 +27,11 @@ class Multiplier {
   public:
     virtual ~Multiplier() = default;
 
-    /// tile[i * width + j] = left row i . row j of the panel, for all left
-    /// rows that the product was made for.
-    virtual void multiply(const Factors& left, idx_t panel, float* tile) = 0;
+    /// tile[i * width + j] = left row i . row j of the panel, for rows [first,
+    /// last) of the left rows that the product was made for. What the tile has
+    /// of others is lost. A row's bits depend on its place only.
+    virtual void multiply(const Factors& left, idx_t first, idx_t last,
+                          idx_t panel, float* tile) = 0;
 };
 
 /// Right rows, cut into panels and laid out for many products.

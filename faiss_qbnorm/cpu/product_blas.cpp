@@ -27,7 +27,8 @@ class BlasRows : public PackedRows {
 
         explicit BlasMultiplier(const BlasRows& rows) : rows(rows) {}
 
-        void multiply(const Factors& left, idx_t panel, float* tile) override {
+        void multiply(const Factors& left, idx_t /*first*/, idx_t /*last*/,
+                      idx_t panel, float* tile) override {
             const ProductShape& shape = rows.shape_;
             // Fortran's column-major C[width x left_rows] is our row-major
             // tile.

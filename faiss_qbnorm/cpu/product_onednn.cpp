@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/parallel_errors.h"
 #include "faiss_qbnorm/cpu/product.h"
 
 namespace faiss_qbnorm {
@@ -44,19 +45,23 @@ auto as_error(Call call) {
     }
 }
 
+// The library's own scratchpad belongs to the thread that planned.
+dnnl::primitive_attr with_scratchpad() {
+    dnnl::primitive_attr attributes;
+    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+    return attributes;
+}
+
 matmul::primitive_desc plan(memory::data_type type, idx_t rows, int d,
                             idx_t width) {
     const memory::desc left({rows, d}, type, memory::format_tag::ab);
     const memory::desc right({d, width}, type, memory::format_tag::any);
     const memory::desc tile({rows, width}, memory::data_type::f32,
                             memory::format_tag::ab);
-    dnnl::primitive_attr attributes;
-    // The library's own scratchpad belongs to the thread that planned.
-    attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
 #if DNNL_VERSION_MAJOR >= 3
-    return {cpu(), left, right, tile, attributes};
+    return {cpu(), left, right, tile, with_scratchpad()};
 #else
-    return {matmul::desc(left, right, tile), attributes, cpu()};
+    return {matmul::desc(left, right, tile), with_scratchpad(), cpu()};
 #endif
 }
 
@@ -64,31 +69,44 @@ matmul::primitive_desc plan(memory::data_type type, idx_t rows, int d,
 struct Panels {
     matmul::primitive_desc plan;
     matmul product;
+    memory::desc rows;  ///< before they are packed
+    dnnl::reorder::primitive_desc packing_plan;
+    dnnl::reorder packing;
     size_t packed_bytes;
 
-    explicit Panels(const matmul::primitive_desc& plan)
-        : plan(plan),
+    Panels(memory::data_type type, idx_t left_rows, int d, idx_t width)
+        : plan(faiss_qbnorm::plan(type, left_rows, d, width)),
           product(plan),
+          rows({d, width}, type, memory::format_tag::ba),
+          packing_plan(cpu(), rows, cpu(), plan.weights_desc(),
+                       with_scratchpad()),
+          packing(packing_plan),
           packed_bytes((plan.weights_desc().get_size() + 63) / 64 * 64) {}
 };
+
+/// Of `rows` left rows, how many are multiplied at once: a tile that is not
+/// full costs less by these, and a full one hardly more.
+idx_t slab_of(idx_t rows) {
+    constexpr idx_t slab = 64;
+    return rows % slab == 0 ? slab : rows;
+}
 
 class OnednnRows : public PackedRows {
   public:
     OnednnRows(const ProductShape& shape, const Factors& right)
         : shape_(shape),
-          type_(right.bf16 ? memory::data_type::bf16 : memory::data_type::f32) {
-        {
-            const PlanForOneThread one;
-            for (const idx_t panel : {idx_t{0}, shape.panels() - 1}) {
-                kinds_.emplace_back(
-                    plan(type_, shape.left_rows, shape.d, shape.width(panel)));
-            }
-        }
-        packed_.resize((shape.panels() - 1) * kinds_[0].packed_bytes +
-                       kinds_[1].packed_bytes);
+          slab_(slab_of(shape.left_rows)),
+          kinds_(kinds_for(shape, right)),
+          packed_(huge_array<std::byte>(
+              (shape.panels() - 1) * kinds_[0].packed_bytes +
+              kinds_[1].packed_bytes)),
+          weights_(shape.panels()) {
+        ParallelErrors errors;
+#pragma omp parallel for
         for (idx_t panel = 0; panel < shape.panels(); panel++) {
-            pack(panel, right);
+            errors.run([&] { pack(panel, right); });
         }
+        errors.rethrow();
     }
 
     std::unique_ptr<Multiplier> multiplier() const override {
@@ -96,37 +114,58 @@ class OnednnRows : public PackedRows {
     }
 
   private:
+    // All panels but the last, and the last.
+    static std::vector<Panels> kinds_for(const ProductShape& shape,
+                                         const Factors& right) {
+        const PlanForOneThread one;
+        const auto type =
+            right.bf16 ? memory::data_type::bf16 : memory::data_type::f32;
+        std::vector<Panels> kinds;
+        for (const idx_t panel : {idx_t{0}, shape.panels() - 1}) {
+            kinds.emplace_back(type, slab_of(shape.left_rows), shape.d,
+                               shape.width(panel));
+        }
+        return kinds;
+    }
+
+    static const void* at(const Factors& factors, idx_t place) {
+        return factors.bf16 ? static_cast<const void*>(factors.bf16 + place)
+                            : static_cast<const void*>(factors.fp32 + place);
+    }
+
     size_t kind_of(idx_t panel) const {
         return panel == shape_.panels() - 1 ? 1 : 0;
     }
-    const Panels& kind(idx_t panel) const { return kinds_[kind_of(panel)]; }
+    const Panels& kind(idx_t panel) const {
+        return kinds_[kind_of(panel)];
+    }
 
     void pack(idx_t panel, const Factors& right) {
-        const idx_t first = panel * shape_.panel_rows * shape_.d;
-        const memory::desc plain({shape_.d, shape_.width(panel)}, type_,
-                                 memory::format_tag::ba);
-        const void* rows = right.bf16
-                               ? static_cast<const void*>(right.bf16 + first)
-                               : static_cast<const void*>(right.fp32 + first);
+        const Panels& how = kind(panel);
+        const void* rows = at(right, panel * shape_.panel_rows * shape_.d);
         // oneDNN's memories are not const; a reorder reads its source only.
-        memory from(plain, cpu(), const_cast<void*>(rows));
-        const memory& to = weights_.emplace_back(
-            kind(panel).plan.weights_desc(), cpu(),
-            packed_.data() + panel * kinds_[0].packed_bytes);
+        memory from(how.rows, cpu(), const_cast<void*>(rows));
+        weights_[panel] =
+            memory(how.plan.weights_desc(), cpu(),
+                   packed_.get() + panel * kinds_[0].packed_bytes);
         dnnl::stream stream(cpu());
-        dnnl::reorder(from, to).execute(
-            stream, {{DNNL_ARG_FROM, from}, {DNNL_ARG_TO, to}});
+        how.packing.execute(
+            stream, {{DNNL_ARG_FROM, from},
+                     {DNNL_ARG_TO, weights_[panel]},
+                     {DNNL_ARG_SCRATCHPAD,
+                      memory(how.packing_plan.scratchpad_desc(), cpu())}});
         stream.wait();
     }
 
     class Worker : public Multiplier {
       public:
         explicit Worker(const OnednnRows& rows) : rows_(rows), stream_(cpu()) {
-            for (const auto& [plan, product, bytes] : rows.kinds_) {
-                const size_t needed = plan.scratchpad_desc().get_size();
+            for (const Panels& kind : rows.kinds_) {
+                const size_t needed = kind.plan.scratchpad_desc().get_size();
                 if (scratchpad_.size() < needed) scratchpad_.resize(needed);
             }
-            for (const auto& [plan, product, bytes] : rows.kinds_) {
+            for (const Panels& kind : rows.kinds_) {
+                const auto& plan = kind.plan;
                 arguments_.push_back(
                     {{DNNL_ARG_SRC, memory(plan.src_desc(), cpu(), nullptr)},
                      {DNNL_ARG_DST, memory(plan.dst_desc(), cpu(), nullptr)},
@@ -136,18 +175,21 @@ class OnednnRows : public PackedRows {
             }
         }
 
-        void multiply(const Factors& left, idx_t panel, float* tile) override {
+        void multiply(const Factors& left, idx_t first, idx_t last, idx_t panel,
+                      float* tile) override {
             as_error([&] {
                 const size_t kind = rows_.kind_of(panel);
                 auto& arguments = arguments_[kind];
-                const void* from = left.bf16
-                                       ? static_cast<const void*>(left.bf16)
-                                       : static_cast<const void*>(left.fp32);
-                arguments[DNNL_ARG_SRC].set_data_handle(
-                    const_cast<void*>(from));
-                arguments[DNNL_ARG_DST].set_data_handle(tile);
                 arguments[DNNL_ARG_WEIGHTS] = rows_.weights_[panel];
-                rows_.kinds_[kind].product.execute(stream_, arguments);
+                const idx_t slab = rows_.slab_;
+                for (idx_t row = first / slab * slab; row < last; row += slab) {
+                    const void* from = at(left, row * rows_.shape_.d);
+                    arguments[DNNL_ARG_SRC].set_data_handle(
+                        const_cast<void*>(from));
+                    arguments[DNNL_ARG_DST].set_data_handle(
+                        tile + row * rows_.shape_.width(panel));
+                    rows_.kinds_[kind].product.execute(stream_, arguments);
+                }
                 stream_.wait();
             });
         }
@@ -160,9 +202,9 @@ class OnednnRows : public PackedRows {
     };
 
     ProductShape shape_;
-    memory::data_type type_;
-    std::vector<Panels> kinds_;  // all panels but the last, and the last
-    HugeVector<std::byte> packed_;
+    idx_t slab_;
+    std::vector<Panels> kinds_;
+    HugeArray<std::byte> packed_;
     std::vector<memory> weights_;  // each panel's, in packed_
 };
 

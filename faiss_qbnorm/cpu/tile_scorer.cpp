@@ -55,7 +55,7 @@ float TileScorer::error() const {
 
 const float* TileScorer::score(idx_t panel) {
     const idx_t width = queries_.shape.width(panel);
-    multiplier_->multiply(left_, panel, tile_.data());
+    multiplier_->multiply(left_, place_, place_ + rows_, panel, tile_.data());
     float* scores = tile_.data() + place_ * width;
     if (queries_.metric == Metric::l2) {
         simd::to_l2_scores(

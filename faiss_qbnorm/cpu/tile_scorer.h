@@ -11,9 +11,9 @@ class TileScorer {
   public:
     explicit TileScorer(const Queries& queries);
 
-    /// Gallery rows [begin, end) go to rows `place` and on of the tile. The
-    /// product always has the tile's full shape: a library may sum in another
-    /// order elsewhere in it, and an item that keeps its place keeps its bits.
+    /// Gallery rows [begin, end) go to rows `place` and on of the tile. A
+    /// library may sum in another order elsewhere in it: an item that keeps its
+    /// place keeps its bits.
     void load(const MatrixView& gallery, idx_t begin, idx_t end, idx_t place);
 
     /// A bound on the error of the tile's scores with any query; infinity where

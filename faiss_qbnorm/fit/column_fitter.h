@@ -16,6 +16,8 @@ struct ColumnTask {
     idx_t begin;  ///< items [begin, end) of the gallery
     idx_t end;
     idx_t list_length;  ///< of IS
+    /// Of IS: other items, among which these compete for the bank lists.
+    const BankLists* known = nullptr;
 };
 
 /// Makes a column's offsets (and of IS the activation set and bank lists) from

@@ -20,7 +20,8 @@ class FitIs : public ColumnFitter {
     explicit FitIs(const ColumnTask& task)
         : ColumnFitter(task),
           bank_(task.engine.bind_bank(task.metric, task.bank)),
-          winners_(task.bank.rows, task.list_length),
+          winners_(task.known ? to_top_lists(*task.known, task.bank.rows)
+                              : TopLists(task.bank.rows, task.list_length)),
           probe_(task.engine.begin_probe(*bank_, probe_normalization(task),
                                          {task.begin, offsets_, winners_})) {}
 

@@ -60,6 +60,19 @@ TEST(CheckFinite, NamesTheRowByItsLabel) {
     }
 }
 
+TEST(CheckFinite, SeesEveryPlaceOfALongRow) {
+    for (const float bad : {Limits::quiet_NaN(), -Limits::infinity()}) {
+        for (int at = 0; at < 67; at++) {
+            std::vector<float> row(67, -Limits::max());
+            const MatrixView matrix{row.data(), 1, 67};
+            EXPECT_NO_THROW(check_finite(matrix, "x"));
+            row[at] = bad;
+            EXPECT_THROW_SAYING(check_finite(matrix, "x"), Error,
+                                "x: row 0 holds");
+        }
+    }
+}
+
 TEST(CheckFinite, NamesTheFirstOfManyRows) {
     std::vector<float> values(1000, 1);
     for (size_t i = 123; i < values.size(); i++) values[i] = Limits::infinity();

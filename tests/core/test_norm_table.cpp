@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "tests/temporary_folder.h"
 
 namespace {

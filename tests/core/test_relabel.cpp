@@ -6,10 +6,13 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
+#include <optional>
 #include <random>
 #include <set>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "faiss_qbnorm/core/removal.h"
 #include "tests/temporary_folder.h"
 
@@ -173,6 +176,71 @@ TEST(Merge, ShortListsNeverClaimAnOrderTheyCannotKnow) {
         for (idx_t i = 0; i < items; i++) {
             ASSERT_EQ(column.activation.contains(i), active.contains(i));
         }
+    }
+    // Both happen, or the test shows nothing.
+    EXPECT_GT(refused, 30);
+    EXPECT_GT(joined, 30);
+}
+
+std::optional<NormTable> if_known(const std::function<NormTable()>& join) {
+    try {
+        return join();
+    } catch (const Error& problem) {
+        EXPECT_NE(std::string(problem.what()).find("too many items"),
+                  std::string::npos);
+        return std::nullopt;
+    }
+}
+
+// Oracle: merge(), held to the scores above, of lists that began as none.
+TEST(Append, JoinsListsThatBeganAsTheTables) {
+    constexpr idx_t items = 60;
+    constexpr idx_t rows = 25;
+    int refused = 0;
+    int joined = 0;
+    for (unsigned seed = 0; seed < 300; seed++) {
+        SCOPED_TRACE(seed);
+        const Scores scores = random_scores(rows, items, seed);
+        std::mt19937 random(seed);
+        const idx_t length = 3 + static_cast<idx_t>(random() % 6);
+        const idx_t activation_k = 1 + static_cast<idx_t>(random() % 3);
+        const idx_t a = static_cast<idx_t>(random() % items);
+        const unsigned share = 2 + random() % 8;
+        std::set<idx_t> gone;
+        for (idx_t i = 0; i < a; i++) {
+            if (random() % share == 0) gone.insert(i);
+        }
+        const NormTable left =
+            part_without(scores, 0, a, length, activation_k, gone);
+        const NormTable right = part(scores, a, items, length, activation_k);
+        NormTable more = right;
+        TopLists winners = to_top_lists(left.columns[0].lists, rows);
+        for (idx_t row = 0; row < rows; row++) {
+            for (idx_t i = a; i < items; i++) {
+                winners.offer(row, {scores[row][i], i});
+            }
+        }
+        more.columns[0].lists = to_bank_lists(winners);
+
+        const NormTable* parts[] = {&left, &right};
+        const auto expected = if_known([&] { return merge(parts); });
+        const auto whole = if_known([&] { return append(left, more); });
+        ASSERT_EQ(whole.has_value(), expected.has_value());
+        if (!expected) {
+            refused++;
+            continue;
+        }
+        joined++;
+        EXPECT_EQ(whole->holes, expected->holes);
+        EXPECT_EQ(whole->end, expected->end);
+        EXPECT_EQ(whole->fingerprint, expected->fingerprint);
+        const BankColumn& x = whole->columns[0];
+        const BankColumn& y = expected->columns[0];
+        EXPECT_EQ(values_of(x.offsets), values_of(y.offsets));
+        EXPECT_EQ(values_of(x.lists.labels), values_of(y.lists.labels));
+        EXPECT_EQ(values_of(x.lists.scores), values_of(y.lists.scores));
+        EXPECT_EQ(values_of(x.activation.words()),
+                  values_of(y.activation.words()));
     }
     // Both happen, or the test shows nothing.
     EXPECT_GT(refused, 30);

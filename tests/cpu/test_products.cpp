@@ -137,7 +137,8 @@ void expect_products(const Kind& kind, const ProductShape& shape) {
     const auto multiplier = packed->multiplier();
     for (idx_t panel = 0; panel < shape.panels(); panel++) {
         Floats tile(scene.tile_size(panel), NAN);
-        multiplier->multiply(scene.left.factors(), panel, tile.data());
+        multiplier->multiply(scene.left.factors(), 0, shape.left_rows, panel,
+                             tile.data());
         expect_tile(kind, scene, panel, tile);
         if (testing::Test::HasFatalFailure()) return;
     }
@@ -182,7 +183,8 @@ std::vector<float> all_tiles(const Scene& scene, const PackedRows& packed,
 #pragma omp for schedule(dynamic)
         for (idx_t panel = 0; panel < panels; panel++) {
             float* tile = all.data() + panel * scene.tile_size(0);
-            multiplier->multiply(scene.left.factors(), panel, tile);
+            multiplier->multiply(scene.left.factors(), 0, scene.shape.left_rows,
+                                 panel, tile);
         }
     }
     return all;
@@ -191,6 +193,36 @@ std::vector<float> all_tiles(const Scene& scene, const PackedRows& packed,
 bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() &&
            std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+// Oracle: the whole tile, which is held to its error above.
+TEST_P(Products, OfSomeRowsAreThoseOfTheTile) {
+    for (const idx_t left : {20, 64, 192, 256}) {
+        const Scene scene(GetParam(), {left, 40, 16, 33});
+        const auto packed = scene.pack(GetParam());
+        const auto multiplier = packed->multiplier();
+        const std::vector<float> whole = all_tiles(scene, *packed, 1);
+        for (const auto& [first, last] : {std::pair<idx_t, idx_t>{0, 1},
+                                          {3, 17},
+                                          {left / 2 - 1, left / 2 + 1},
+                                          {left - 1, left},
+                                          {0, left},
+                                          {5, 5}}) {
+            for (idx_t panel = 0; panel < scene.shape.panels(); panel++) {
+                const idx_t width = scene.shape.width(panel);
+                Floats tile(scene.tile_size(panel), NAN);
+                multiplier->multiply(scene.left.factors(), first, last, panel,
+                                     tile.data());
+                EXPECT_EQ(
+                    std::memcmp(tile.data() + first * width,
+                                whole.data() + panel * scene.tile_size(0) +
+                                    first * width,
+                                (last - first) * width * sizeof(float)),
+                    0)
+                    << "rows " << first << " to " << last << " of " << left;
+            }
+        }
+    }
 }
 
 TEST_P(Products, DoNotDependOnTheNumberOfThreads) {

@@ -6,6 +6,7 @@
 #include <omp.h>
 
 #include "faiss_qbnorm/core/error.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "tests/data.h"
 #include "tests/engine/block_gallery.h"
 #include "tests/engine/engines.h"

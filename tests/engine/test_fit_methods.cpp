@@ -6,6 +6,7 @@
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/core/matrix.h"
+#include "faiss_qbnorm/core/merge.h"
 #include "faiss_qbnorm/fit.h"
 #include "tests/engine/block_gallery.h"
 #include "tests/engine/engines.h"
@@ -195,6 +196,65 @@ TEST_P(FitMethods, MergesToTheBit) {
             expect_same(merge(shuffled), whole);
         }
     }
+}
+
+// Oracle: the fit of all items at once.
+TEST_P(FitMethods, FitsMoreAsTheWholeToTheBit) {
+    const auto engine = make();
+    const idx_t items = engines::Edges().some_items;
+    for (const Metric metric : metrics) {
+        const Scene scene = scenes::scene(metric, items, 130, 70, 37);
+        for (const Normalization& normalization : scenes::all()) {
+            if (!scenes::has_metric(normalization, metric)) continue;
+            SCOPED_TRACE(to_string(normalization));
+            FitOptions options = scene.options(normalization);
+            options.list_length = default_list_length(normalization);
+            const auto first = [&](idx_t rows) {
+                return MemoryGallery(scene.gallery.view().slice(0, rows));
+            };
+            const NormTable whole =
+                fit(*engine, first(items), scene.banks(), options);
+            NormTable table = fit(*engine, first(0), scene.banks(), options);
+            for (const idx_t rows : {idx_t{1}, idx_t{65}, idx_t{65}, items}) {
+                table = fit_more(*engine, table, first(rows), scene.banks());
+                EXPECT_EQ(table.gallery_size, rows);
+            }
+            expect_same(table, whole);
+        }
+    }
+}
+
+TEST_P(FitMethods, FitsMoreOfWhatTheTableWasFittedWithOnly) {
+    const auto engine = make();
+    const Scene scene = scenes::scene(Metric::inner_product, 40, 30, 20, 8);
+    const MemoryGallery gallery(scene.gallery.view());
+    const MemoryGallery some(scene.gallery.view().slice(0, 25));
+    const NormTable table =
+        fit(*engine, some, scene.banks(), scene.options(Method::dualis));
+    const auto refuse = [&](const NormTable& before, const Gallery& items,
+                            const Banks& banks, const char* text) {
+        EXPECT_THROW_SAYING(fit_more(*engine, before, items, banks), Error,
+                            text);
+    };
+    const Matrix others = testdata::unit(31, 8, 99);
+    const MatrixView as_many = others.view().slice(0, 30);
+    refuse(table, gallery, {others.view(), scene.gallerybank.view()},
+           "querybank of 31 rows is not the one");
+    refuse(table, gallery, {scene.bank.view(), as_many},
+           "gallerybank of 30 rows is not the one");
+    refuse(table, gallery, scene.bank.view(),
+           "gallerybank of 0 rows is not the one");
+    refuse(table, gallery, {as_many, scene.gallerybank.view()},
+           "were not fitted with the same bank");
+    refuse(table, MemoryGallery(others.view().slice(0, 24)), scene.banks(),
+           "rows 25:24 are not a range");
+    refuse(table, MemoryGallery(testdata::unit(40, 9, 1).view()), scene.banks(),
+           "has dimension 8");
+    NormTable bare = table;
+    bare.columns[1].lists = {};
+    refuse(bare, gallery, scene.banks(), "saved without bank lists");
+    bare.columns[1].offsets = {};
+    refuse(bare, gallery, scene.banks(), "arrays are not of its size");
 }
 
 TEST_P(FitMethods, DoesNotDependOnBlocksThreadsOrOrder) {
