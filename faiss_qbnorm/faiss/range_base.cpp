@@ -4,13 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "faiss_qbnorm/core/error.h"
 #include "faiss_qbnorm/faiss/base_gallery.h"
 #include "faiss_qbnorm/faiss/base_params.h"
 #include "faiss_qbnorm/faiss/base_scores.h"
 #include "faiss_qbnorm/faiss/range_flat.h"
+#include "faiss_qbnorm/faiss/raw_bound.h"
 #include "faiss_qbnorm/faiss/scan_ivf.h"
 #include "faiss_qbnorm/faiss/unwrap.h"
 
@@ -36,20 +36,6 @@ std::vector<bool> gates_of(const faiss::Index& base, const SearchPlan& plan,
 
 float sign_of(Metric metric) {
     return metric == Metric::l2 ? -1.0F : 1.0F;
-}
-
-/// A raw radius that lets every item pass whose normalised score is above
-/// `least`, whatever was rounded on the way.
-float raw_radius(const SearchPlan& plan, float least) {
-    if (!std::isfinite(least)) return sign_of(plan.metric) * least;
-    const double slack =
-        (std::fabs(least) + std::fabs(plan.least_offset)) * 0x1p-22;
-    const double raw = double{least} + plan.least_offset - slack;
-    constexpr double largest = std::numeric_limits<float>::max();
-    const double score = std::fabs(raw) > largest
-                             ? raw * std::numeric_limits<double>::infinity()
-                             : raw;
-    return sign_of(plan.metric) * static_cast<float>(score);
 }
 
 using Hits = std::vector<std::vector<RangeHit>>;
@@ -92,7 +78,8 @@ idx_t search_group(const Asked& asked, const std::vector<bool>& gates,
     const float sign = sign_of(plan.metric);
     faiss::RangeSearchResult found(n);
     range_search(asked, {rows.data(), n, asked.queries.d},
-                 open ? raw_radius(plan, least) : sign * least, found);
+                 sign * (open ? raw_bound(least, plan.least_offset) : least),
+                 found);
     const auto items = static_cast<idx_t>(plan.column.offsets.size());
     for (idx_t i = 0; i < n; i++) {
         for (size_t j = found.lims[i]; j < found.lims[i + 1]; j++) {

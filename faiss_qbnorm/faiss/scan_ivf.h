@@ -2,9 +2,7 @@
 
 #include <faiss/Index.h>
 
-#include "faiss_qbnorm/core/norm_table.h"
-#include "faiss_qbnorm/engine.h"
-#include "faiss_qbnorm/faiss/search_report.h"
+#include "faiss_qbnorm/faiss/search_base.h"
 
 namespace faiss {
 struct IndexIVF;
@@ -21,13 +19,12 @@ const faiss::IndexIVF* scannable_ivf(const faiss::Index& index,
 
 /// Scans each query's probed lists once, with the base's own distances, for
 /// the raw top-1, the raw top-k and the top-k of s - offset, and answers as
-/// `method` asks: exactly over those lists, at the price of the base's own
+/// the plan asks: exactly over those lists, at the price of the base's own
 /// search. `params` are the base's (SearchParametersIVF) or null; `reports`,
 /// one a query, may be null.
-void scan_ivf(const faiss::IndexIVF& ivf, const BankColumn& column,
-              Method method, const MatrixView& queries, idx_t k,
-              const Answers& answers, const faiss::SearchParameters* params,
-              QueryReport* reports);
+void scan_ivf(const faiss::IndexIVF& ivf, const SearchPlan& plan,
+              const MatrixView& queries, idx_t k, const Answers& answers,
+              const faiss::SearchParameters* params, QueryReport* reports);
 
 /// Whether a range search with `params` looks into every list.
 bool probes_all_lists(const faiss::IndexIVF& ivf,

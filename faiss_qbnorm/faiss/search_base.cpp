@@ -240,8 +240,7 @@ void search_base(const faiss::Index& base, const SearchPlan& plan,
     if (const auto flat = flat_vectors(asked.index)) {
         search_flat(*flat, asked, plan, k, answers, reports);
     } else if (const auto* ivf = scannable_ivf(asked.index, asked.params)) {
-        scan_ivf(*ivf, plan.column, plan.method, asked.queries, k, answers,
-                 asked.params, reports);
+        scan_ivf(*ivf, plan, asked.queries, k, answers, asked.params, reports);
     } else {
         search_candidates(asked, plan, k, answers, reports);
     }
