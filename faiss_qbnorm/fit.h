@@ -47,8 +47,9 @@ NormTable fit(const Engine& engine, const Gallery& gallery, const Banks& banks,
               const FitOptions& options);
 
 /// `table` with the rows of `gallery` that follow it, fitted as it was with the
-/// same banks: what merge() makes of it and of their fit, but sooner, since only
-/// items that beat those of the bank lists need be looked at. Throws as both.
+/// same banks: what merge() makes of it and of their fit, but sooner, since
+/// only items that beat those of the bank lists need be looked at. Throws as
+/// both.
 NormTable fit_more(const Engine& engine, const NormTable& table,
                    const Gallery& gallery, const Banks& banks);
 

@@ -87,7 +87,7 @@ struct Panels {
 /// Of `rows` left rows, how many are multiplied at once: a tile that is not
 /// full costs less by these, and a full one hardly more.
 idx_t slab_of(idx_t rows) {
-    constexpr idx_t slab = 64;
+    constexpr idx_t slab = 128;
     return rows % slab == 0 ? slab : rows;
 }
 
@@ -97,9 +97,9 @@ class OnednnRows : public PackedRows {
         : shape_(shape),
           slab_(slab_of(shape.left_rows)),
           kinds_(kinds_for(shape, right)),
-          packed_(huge_array<std::byte>(
-              (shape.panels() - 1) * kinds_[0].packed_bytes +
-              kinds_[1].packed_bytes)),
+          packed_(huge_array<std::byte>((shape.panels() - 1) *
+                                            kinds_[0].packed_bytes +
+                                        kinds_[1].packed_bytes)),
           weights_(shape.panels()) {
         ParallelErrors errors;
 #pragma omp parallel for
