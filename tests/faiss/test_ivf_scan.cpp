@@ -133,7 +133,7 @@ INSTANTIATE_TEST_SUITE_P(Metrics, IvfScan,
                          testing::Values(Metric::inner_product, Metric::l2));
 
 TEST_P(IvfScan, AnswersByFaisssDistancesBitForBit) {
-    for (const char* factory : {"IVF4,PQ4x4", "IVF4,PQ4x8", "IVF4,PQ2x6",
+    for (const char* factory : {"IVF4,PQ4x4np", "IVF4,PQ4x8np", "IVF4,PQ2x6np",
                                 "IVF4,SQ4", "IVF4,SQ8", "IVF4,SQfp16"}) {
         for (const bool by_residual : {false, true}) {
             const auto base = base_of(factory, by_residual);
@@ -158,7 +158,7 @@ TEST_P(IvfScan, TakesSelectorsAndMaxCodes) {
     }
     faiss::IDSelectorBatch selector(some.size(), some.data());
     faiss::IDSelectorRange sorted(500, 9000, true);
-    for (const char* factory : {"IVF4,PQ4x4", "IVF4,SQ8"}) {
+    for (const char* factory : {"IVF4,PQ4x4np", "IVF4,SQ8"}) {
         SCOPED_TRACE(factory);
         const auto base = base_of(factory, true);
         IndexQBNorm index(base.get());
@@ -197,7 +197,7 @@ TEST_P(IvfScan, AnswersDoNotDependOnTheBatch) {
 }
 
 TEST_P(IvfScan, RefusesLabelsBeyondTheTable) {
-    for (const char* factory : {"IVF4,Flat", "IVF4,SQ8", "IVF4,PQ4x4"}) {
+    for (const char* factory : {"IVF4,Flat", "IVF4,SQ8", "IVF4,PQ4x4np"}) {
         const auto base = base_of(factory, true);
         IndexQBNorm index(base.get());
         fit(index);
